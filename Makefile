@@ -1,0 +1,28 @@
+# Two commands for a new machine: `make run` and `make test`. `make check` is the one for work.
+
+PYTHON ?= python3
+BIN := .venv/bin
+CODE := model tasks flows deployments tests
+
+.PHONY: run test check ui
+
+run: .venv
+	$(BIN)/corpusmith run
+
+test: .venv
+	$(BIN)/python -m pytest
+
+check: .venv
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow and not gpu" --ignore tests/faults
+
+ui: .venv
+	$(BIN)/corpusmith ui
+
+# pip, because the pinned torch is found as pip finds it.
+.venv: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch .venv

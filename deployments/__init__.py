@@ -1,0 +1,1 @@
+"""Data for running corpusmith: presets, deployments, images. No logic."""

@@ -1,0 +1,1 @@
+"""The mathematics: vocabulary learning, the encoder, its training and its measurement."""

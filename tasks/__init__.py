@@ -1,0 +1,1 @@
+"""The stages as plain functions, and the store, tracking and runtime they stand on."""

@@ -1,0 +1,85 @@
+"""Runs one stage: returns its committed artifact, or does the work and commits one."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from model.errors import CorpusError
+from tasks.settings import StageConfig
+from tasks.stage import Metrics, Reporter, ShardMapper, Stage, StageContext
+from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.identity import Identity
+from tasks.store.store import Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a stage in this run.
+
+    Attributes:
+        ref: the committed artifact.
+        reused: True when nothing had to be done.
+        seconds: wall time of this run, reuse check included.
+        metrics: the stage's final metrics, also where it was reused.
+    """
+
+    ref: ArtifactRef
+    reused: bool
+    seconds: float
+    metrics: Metrics
+
+
+def identify(stage: Stage, config: StageConfig, upstream_ids: Mapping[str, str]) -> Identity:
+    """The request's identity, known before any work. Hashes the user's files where it has any."""
+    return Identity(
+        stage=stage.name,
+        version=stage.version,
+        settings=config.identity(),
+        inputs={name: upstream_ids[name] for name in stage.upstream},
+        sources=stage.sources(config) if stage.sources else None,
+    )
+
+
+def execute(
+    stage: Stage,
+    config: StageConfig,
+    inputs: Mapping[str, ArtifactRef],
+    *,
+    store: Store,
+    report: Reporter,
+    map_shards: ShardMapper,
+) -> Outcome:
+    """Find the stage's artifact or make it.
+
+    Raises:
+        CorpusmithError: whatever the stage's function refuses; nothing is committed then.
+    """
+    started = time.monotonic()
+    inputs = {name: inputs[name] for name in stage.upstream}
+    identity = identify(stage, config, {name: ref.input_id for name, ref in inputs.items()})
+    found = store.find(identity, inputs)
+    if found:
+        return _outcome(found, reused=True, started=started)
+    with store.lease(stage.name, identity.input_id) as lease:
+        found = store.find(identity, inputs)  # another process may have made it meanwhile
+        if found:
+            return _outcome(found, reused=True, started=started)
+        with store.staging(lease) as staging:
+            upstream = {name: store.get(name, ref.input_id) for name, ref in inputs.items()}
+            context = StageContext(config, upstream, staging.folder, report, map_shards)
+            metrics = stage.run(context)
+            _refuse_changed_sources(stage, config, identity)
+            information = {"metrics": metrics, "seconds": round(time.monotonic() - started, 3)}
+            artifact = staging.commit(identity, inputs, information)
+    return _outcome(artifact, reused=False, started=started)
+
+
+def _refuse_changed_sources(stage: Stage, config: StageConfig, identity: Identity) -> None:
+    """What was read must be what the identity names, or the artifact would lie."""
+    if stage.sources and stage.sources(config) != identity.sources:
+        raise CorpusError(f"{stage.name}: source files changed since the run began: run it again")
+
+
+def _outcome(artifact: Artifact, *, reused: bool, started: float) -> Outcome:
+    metrics = dict(artifact.manifest.information.get("metrics", {}))
+    return Outcome(artifact.ref, reused, round(time.monotonic() - started, 3), metrics)

@@ -1,0 +1,85 @@
+"""What a stage is, as the flows see it: an identity, its inputs and one plain function."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from tasks.settings import StageConfig
+from tasks.store.artifact import Artifact
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Metrics = dict[str, float]
+
+
+class Reporter(Protocol):
+    """Where a stage says what it is doing. Names carry no stage prefix; the reporter adds it."""
+
+    def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+        """Record named numbers, at a training step where there is one."""
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """Say how far the work has come, for example ``(200, 1000, "steps")``."""
+
+    def message(self, text: str) -> None:
+        """Say one line to whoever watches."""
+
+    def warning(self, text: str) -> None:
+        """Say one line that must not be missed."""
+
+
+class ShardMapper(Protocol):
+    """Runs a function over shards; the flows inject one that makes each shard a Prefect task."""
+
+    def __call__(
+        self, function: Callable[[Item], Result], shards: Sequence[Item], *, name: str
+    ) -> list[Result]:
+        """The results in the order of `shards`; the first failure is raised."""
+
+
+def map_in_order(
+    function: Callable[[Item], Result], shards: Sequence[Item], *, name: str
+) -> list[Result]:
+    """The mapper used where no orchestrator is present: one shard after another."""
+    return [function(shard) for shard in shards]
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Everything a stage's function is handed.
+
+    Attributes:
+        config: the stage's own settings.
+        inputs: committed, verified artifacts by upstream stage name.
+        output: the staging folder; after a crash it may hold what an earlier attempt finished.
+        report: where to send metrics, progress and messages.
+        map_shards: how to run independent shards.
+    """
+
+    config: Any
+    inputs: Mapping[str, Artifact]
+    output: Path
+    report: Reporter
+    map_shards: ShardMapper = map_in_order
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the chain.
+
+    Attributes:
+        name: as in folders, metrics and the command line.
+        version: raised by hand when the same input and settings give other output.
+        upstream: names of the stages whose artifacts it reads.
+        run: does the work in ``context.output`` and returns the stage's final metrics.
+        sources: what identifies inputs that are no artifacts (the user's files), as JSON.
+        tracked_files: names of output files the tracker should keep a copy of.
+    """
+
+    name: str
+    version: int
+    upstream: tuple[str, ...]
+    run: Callable[[StageContext], Metrics]
+    sources: Callable[[StageConfig], Any] | None = None
+    tracked_files: tuple[str, ...] = field(default=())

@@ -1,0 +1,40 @@
+"""Nothing we read or write is a pickle, and no data is ever run as code."""
+
+import ast
+
+from tests.contracts.code import imports, modules
+
+MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+CALLS = {"torch.load", "torch.save", "yaml.load", "eval", "exec"}
+
+
+def calls(tree: ast.Module) -> list[tuple[str, ast.Call]]:
+    return [(ast.unparse(node.func), node) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_no_module_that_pickles_is_imported() -> None:
+    found = [
+        f"{path}: {name}"
+        for path, tree in modules()
+        for name in imports(tree)
+        if name.split(".")[0] in MODULES
+    ]
+    assert not found
+
+
+def test_no_call_loads_code_from_data() -> None:
+    found = [
+        f"{path}: {name}" for path, tree in modules() for name, _ in calls(tree) if name in CALLS
+    ]
+    assert not found
+
+
+def test_numpy_never_allows_pickle() -> None:
+    found = [
+        path
+        for path, tree in modules()
+        for _, call in calls(tree)
+        for keyword in call.keywords
+        if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
+    ]
+    assert not found
