@@ -1,0 +1,1 @@
+"""Releases: an embedder together with its complete export, published as one."""

@@ -1,0 +1,176 @@
+"""Finds, and deletes if asked, what nothing refers to any more."""
+
+import contextlib
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.errors import ArtifactError
+from tasks.store.artifact import Artifact
+from tasks.store.aside import REASON_SUFFIX
+from tasks.store.hashing import size_of
+from tasks.store.lease import is_held, read_newest, try_lease
+from tasks.store.lookup import Lookup
+from tasks.store.manifest import MANIFEST_NAME
+
+_TRASH = ".trash"
+_DAY_S = 86_400.0
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A folder nothing needs, and the request it belongs to, if it still belongs to one."""
+
+    path: Path
+    request: Key | None
+
+
+def find_garbage(lookup: Lookup, older_than_days: float) -> list[Garbage]:
+    """Staging without a live lease, quarantined folders and unreferenced artifacts, if old enough.
+
+    An artifact is referenced by the current release and by the newest run, and by what those
+    were made from. While any work is going on no artifact is garbage: it may be needed next.
+
+    Raises:
+        ArtifactError: the current release or a run record cannot be read, so nothing is certain.
+    """
+    before_s = time.time() - older_than_days * _DAY_S
+    found = [*_staging(lookup), *_quarantined(lookup), *_unreferenced(lookup)]
+    return [garbage for garbage in found if _changed_at(garbage.path) <= before_s]
+
+
+def delete(lookup: Lookup, garbage: Garbage) -> bool:
+    """Delete one folder, unless someone works on its request now.
+
+    It is renamed first, so that a half-deleted artifact is never found under its own name.
+    """
+    if garbage.request is None:
+        _remove(lookup, garbage.path)
+        return True
+    stage, input_id = garbage.request
+    lease = try_lease(lookup.workspace.leases / stage / input_id, stage, input_id)
+    if lease is None:
+        return False
+    try:
+        _remove(lookup, garbage.path)
+    finally:
+        lease.release()
+    return True
+
+
+def _remove(lookup: Lookup, path: Path) -> None:
+    trash = lookup.workspace.staging / _TRASH / secrets.token_hex(6)
+    trash.parent.mkdir(exist_ok=True)
+    path.rename(trash)
+    shutil.rmtree(trash)
+    path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+
+
+def _staging(lookup: Lookup) -> Iterator[Garbage]:
+    for attempt in _folders(lookup.workspace.staging, depth=3):
+        stage, input_id = attempt.parent.parent.name, attempt.parent.name
+        if not is_held(read_newest(lookup.workspace.leases / stage / input_id)):
+            yield Garbage(attempt, (stage, input_id))
+    yield from (Garbage(path, None) for path in _trashed(lookup))
+
+
+def _trashed(lookup: Lookup) -> Iterator[Path]:
+    """What an interrupted deletion left."""
+    trash = lookup.workspace.staging / _TRASH
+    return iter(sorted(trash.iterdir()) if trash.is_dir() else [])
+
+
+def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
+    for folder in _folders(lookup.workspace.quarantine, depth=2):
+        yield Garbage(folder, None)
+
+
+def _unreferenced(lookup: Lookup) -> Iterator[Garbage]:
+    if any(is_held(read_newest(path)) for path in _folders(lookup.workspace.leases, depth=2)):
+        return
+    needed = _needed(lookup)
+    for folder in _folders(lookup.workspace.artifacts, depth=2):
+        if (folder.parent.name, folder.name) not in needed:
+            yield Garbage(folder, (folder.parent.name, folder.name))
+
+
+def _needed(lookup: Lookup) -> set[Key]:
+    waiting = [*_released(lookup), *_recorded(lookup)]
+    needed: set[Key] = set()
+    while waiting:
+        key = waiting.pop()
+        if key not in needed:
+            needed.add(key)
+            waiting.extend(_inputs(lookup, key))
+    return needed
+
+
+def _inputs(lookup: Lookup, key: Key) -> list[Key]:
+    try:
+        artifact: Artifact = lookup.read(*key)
+    except ArtifactError:
+        return []
+    return list(artifact.manifest.identity.inputs.items())
+
+
+def _released(lookup: Lookup) -> list[Key]:
+    path = lookup.workspace.current_release
+    try:
+        release = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read, so nothing is deleted: publish again"
+        ) from error
+    return [key for value in release.values() for key in _keys(value)]
+
+
+def _recorded(lookup: Lookup) -> list[Key]:
+    runs = lookup.workspace.runs()
+    if not runs:
+        return []
+    artifacts = runs[-1].get("artifacts", [])
+    if isinstance(artifacts, Mapping):
+        artifacts = [{"stage": stage, **ref} for stage, ref in artifacts.items()]
+    return [key for value in artifacts for key in _keys(value)]
+
+
+def _keys(value: Any) -> Iterator[Key]:
+    if isinstance(value, Mapping) and "stage" in value and "input_id" in value:
+        yield value["stage"], value["input_id"]
+
+
+def _folders(root: Path, *, depth: int) -> list[Path]:
+    """The folders `depth` levels below `root`, sorted, without hidden ones."""
+    found = [root]
+    for _ in range(depth):
+        found = [
+            child
+            for parent in found
+            for child in sorted(parent.iterdir())
+            if child.is_dir() and not child.is_symlink() and not child.name.startswith(".")
+        ]
+    return found
+
+
+def _changed_at(folder: Path) -> float:
+    """When it was finished, set aside or last worked on, in seconds of the wall clock."""
+    for marker in (folder.with_name(folder.name + REASON_SUFFIX), folder / MANIFEST_NAME):
+        if marker.exists():
+            return marker.stat().st_mtime
+    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+
+
+def sized(garbage: Garbage) -> tuple[Path, int]:
+    """The folder and the bytes of all files in it."""
+    return garbage.path, size_of(garbage.path)

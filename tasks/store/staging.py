@@ -1,0 +1,169 @@
+"""A staging folder: where a stage works, resumable after a crash, until its result is committed."""
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from model.errors import ArtifactError
+from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atomic
+from tasks.store.canonical import plain_json
+from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
+from tasks.store.errors import DiskFullError
+from tasks.store.hashing import in_threads, sha256_of, walk, walk_folders
+from tasks.store.identity import Identity
+from tasks.store.lease import Lease
+from tasks.store.lookup import Lookup
+from tasks.store.manifest import MANIFEST_NAME, FileEntry, InputEntry, Manifest, render_manifest
+from tasks.store.publication import publish_folder
+from tasks.store.surroundings import describe_surroundings
+
+
+class Staging:
+    """The folder of one attempt. As a context, it names what a full disk or a lost lease did.
+
+    Attributes:
+        folder: where the stage writes; it may hold what an earlier, dead attempt finished.
+    """
+
+    def __init__(self, lookup: Lookup, lease: Lease) -> None:
+        self._lookup = lookup
+        self._lease = lease
+        self.folder = _attempts(lookup, lease) / lease.attempt_id
+        _open_folder(self.folder, copy=lease.cut_off)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, DiskFullError):
+            return
+        if isinstance(error, Exception) and says_disk_is_full(error):
+            raise disk_full(self.folder) from error
+        if isinstance(error, OSError) and not self.folder.exists():
+            self._lease.check()  # whoever took over has moved the folder away
+
+    def commit(
+        self,
+        identity: Identity,
+        inputs: Mapping[str, ArtifactRef],
+        information: Mapping[str, Any],
+    ) -> Artifact:
+        """Make the folder's content the committed answer to the request, durably and at once.
+
+        Reads every byte back from the disk, on several threads.
+
+        Args:
+            identity: the request this staging folder's lease is for.
+            inputs: the upstream artifacts that were read, by stage.
+            information: about the run, JSON values; recorded with time, host and library
+                versions, never hashed.
+
+        Raises:
+            NondeterminismError: another result of the same request was committed first.
+            LeaseLostError: another process has taken the work over.
+            DiskFullError: no room for the manifest; the folder stays.
+            ArtifactError: the folder holds nothing, or something that no artifact may hold.
+        """
+        assert (identity.stage, identity.input_id) == (self._lease.stage, self._lease.input_id)
+        with explaining_full_disk(self.folder):
+            self._lease.check()
+            manifest = Manifest(
+                identity=identity,
+                inputs={name: _entry(ref) for name, ref in inputs.items()},
+                files=_seal(self.folder),
+                information=describe_surroundings() | plain_json(information, "information"),
+            )
+            write_atomic(self.folder / MANIFEST_NAME, render_manifest(manifest))
+            (self.folder / MANIFEST_NAME).chmod(0o444)
+            self._lease.check()
+            artifact = publish_folder(self._lookup, self.folder, manifest, inputs)
+        _clear(self.folder.parent)
+        return artifact
+
+
+def _attempts(lookup: Lookup, lease: Lease) -> Path:
+    return lookup.workspace.staging / lease.stage / lease.input_id
+
+
+def _open_folder(folder: Path, *, copy: bool) -> None:
+    """Make `folder`, from the newest earlier attempt's if there is one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    earlier = sorted(path for path in folder.parent.iterdir() if path.is_dir())
+    if not earlier:
+        folder.mkdir()
+        return
+    earlier[-1].rename(folder)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    for name, status in list(walk(folder)):
+        _reclaim(folder / name, status, copy=copy)
+
+
+def _reclaim(path: Path, status: os.stat_result, *, copy: bool) -> None:
+    """Make an earlier attempt's file ours: writable, finished, and open in no other process."""
+    if not stat.S_ISREG(status.st_mode) or path.name.endswith(PART_SUFFIX):
+        path.unlink()
+        return
+    if copy:  # a holder that only paused may have it open, and would go on writing into it
+        twin = path.with_name(f"{path.name}{PART_SUFFIX}")
+        shutil.copyfile(path, twin)
+        twin.replace(path)
+    path.chmod(stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
+
+
+def _seal(folder: Path) -> tuple[FileEntry, ...]:
+    """Sync and hash every file as it lies on the disk, and let nobody write to it any more."""
+    statuses = dict(walk(folder))
+    for name, status in statuses.items():
+        _refuse_misfits(folder, name, status)
+    if not statuses:
+        raise ArtifactError(f"{folder}: the stage wrote nothing, there is nothing to commit")
+    names = sorted(statuses)
+    digests = in_threads(_seal_file, [folder / name for name in names])
+    for path in walk_folders(folder):
+        fsync_folder(path)
+    sizes = [(folder / name).stat().st_size for name in names]
+    return tuple(
+        FileEntry(name=name, bytes=size, sha256=digest)
+        for name, size, digest in zip(names, sizes, digests, strict=True)
+    )
+
+
+def _seal_file(path: Path) -> str:
+    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+    try:
+        fsync_file(path)
+    except OSError as error:
+        if error.errno == errno.EIO:  # a second fsync could claim success with the data lost
+            path.unlink()
+            raise ArtifactError(f"{path}: the disk lost it; run again to write it anew") from error
+        raise
+    return sha256_of(path)
+
+
+def _refuse_misfits(folder: Path, name: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ArtifactError(f"{folder / name} is no plain file; an artifact holds nothing else")
+    if name == MANIFEST_NAME or name.endswith(PART_SUFFIX):
+        raise ArtifactError(f"{folder / name} has a name that the store keeps for itself")
+
+
+def _entry(ref: ArtifactRef) -> InputEntry:
+    return InputEntry(input_id=ref.input_id, content_id=ref.content_id)
+
+
+def _clear(attempts: Path) -> None:
+    """Remove what earlier attempts at a request left, now that it is answered."""
+    with contextlib.suppress(OSError):  # of no harm: garbage collection comes later
+        shutil.rmtree(attempts)

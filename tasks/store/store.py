@@ -1,0 +1,152 @@
+"""The store of a workspace: find, make, commit, check, trace and clear away artifacts.
+
+How a stage uses it::
+
+    artifact = store.find(identity, inputs)
+    if artifact is None:
+        with store.lease(identity.stage, identity.input_id) as lease:
+            artifact = store.find(identity, inputs)  # another process may have made it meanwhile
+            if artifact is None:
+                with store.staging(lease) as staging:
+                    ...  # write files below staging.folder
+                    artifact = staging.commit(identity, inputs, information)
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from model.errors import ArtifactError
+from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.garbage import delete, find_garbage, sized
+from tasks.store.identity import Identity
+from tasks.store.lease import PACE, Lease, Pace, hold_lease
+from tasks.store.lineage import Link, lineage_of
+from tasks.store.lookup import Lookup
+from tasks.store.staging import Staging
+from tasks.store.verification import Memory, flaws_of
+from tasks.store.workspace import Workspace
+
+_log = logging.getLogger("corpusmith.store")
+
+Progress = Callable[[int, int, str], None]
+
+
+class Store:
+    """The artifacts of one workspace. Safe to use from several threads and processes."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        warn: Callable[[str], None] = _log.warning,
+        say: Callable[[str], None] = _log.info,
+        pace: Pace = PACE,
+    ) -> None:
+        """Args:
+        workspace: where the artifacts lie.
+        warn: told, in one line, of everything that is set aside or skipped.
+        say: told when this process waits for another.
+        pace: of the leases' heartbeat.
+        """
+        self.workspace = workspace
+        self._lookup = Lookup(workspace, warn, Memory())
+        self._warn = warn
+        self._say = say
+        self._pace = pace
+
+    def find(
+        self, identity: Identity, expected_inputs: Mapping[str, ArtifactRef]
+    ) -> Artifact | None:
+        """The committed answer to a request, every byte verified, made from exactly these inputs.
+
+        One that is damaged or was made from other inputs is set aside with a warning. Costs a
+        read of all its files, once a process while they stay untouched.
+
+        Raises:
+            FormatError: a newer corpusmith wrote it.
+            UnreadableError: the disk or its permissions stand in the way.
+        """
+        return self._lookup.find(identity, expected_inputs)
+
+    def get(self, stage: str, input_id: str) -> Artifact:
+        """A committed artifact by name, its files not verified.
+
+        Raises:
+            ArtifactError: there is none, or its manifest is damaged.
+        """
+        return self._lookup.read(stage, input_id)
+
+    def lease(self, stage: str, input_id: str) -> AbstractContextManager[Lease]:
+        """The sole right to work on a request, through a ``with`` block.
+
+        Waits while another live process has it; takes over at once from one that died on this
+        machine, and from any other after ``pace.patience_s`` of silence.
+        """
+        folder = self.workspace.leases / stage / input_id
+        return hold_lease(folder, stage, input_id, pace=self._pace, say=self._say)
+
+    def staging(self, lease: Lease) -> Staging:
+        """The folder to work in, with what an earlier attempt at the request left."""
+        return Staging(self._lookup, lease)
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """All committed artifacts, unverified; unreadable ones are skipped with a warning."""
+        for folder in self._folders():
+            try:
+                yield self.get(folder.parent.name, folder.name)
+            except ArtifactError as error:
+                self._warn(f"skipped: {error}")
+
+    def verify_all(self, progress: Progress | None = None) -> list[str]:
+        """Read every byte of every artifact; nothing is moved.
+
+        Args:
+            progress: told (artifacts done, artifacts there are, "artifacts") after each.
+
+        Returns:
+            The problems, one line each, by file name; empty when all is well.
+        """
+        problems: list[str] = []
+        folders = self._folders()
+        for done, folder in enumerate(folders, start=1):
+            problems.extend(self._problems(folder))
+            if progress:
+                progress(done, len(folders), "artifacts")
+        return problems
+
+    def lineage(self, path: Path) -> list[Link]:
+        """The chain from a file or artifact down to the source files; see `lineage_of`.
+
+        Raises:
+            RequestError: `path` lies in no artifact of this workspace.
+            ArtifactError: its manifest is damaged.
+        """
+        return lineage_of(self._lookup, path)
+
+    def collect_garbage(
+        self, *, dry_run: bool = True, older_than_days: float = 7.0
+    ) -> list[tuple[Path, int]]:
+        """The folders nothing refers to, with their bytes; deleted unless `dry_run`.
+
+        Raises:
+            ArtifactError: the current release or a run record cannot be read; nothing is deleted.
+        """
+        found = [
+            (garbage, sized(garbage)) for garbage in find_garbage(self._lookup, older_than_days)
+        ]
+        return [size for garbage, size in found if dry_run or delete(self._lookup, garbage)]
+
+    def _folders(self) -> list[Path]:
+        return sorted(
+            path for path in self.workspace.artifacts.glob("*/*") if not path.name.startswith(".")
+        )
+
+    def _problems(self, folder: Path) -> list[str]:
+        place = folder.relative_to(self.workspace.path)
+        try:
+            artifact = self.get(folder.parent.name, folder.name)
+            return [f"{place}: {flaw}" for flaw in flaws_of(artifact)]
+        except ArtifactError as error:
+            return [str(error)]

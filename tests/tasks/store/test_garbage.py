@@ -1,0 +1,146 @@
+"""Only what nothing refers to goes, only when asked, and never below work in progress."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import ArtifactError
+from tasks.store.artifact import Artifact
+from tasks.store.garbage import delete, find_garbage
+from tasks.store.lookup import Lookup
+from tasks.store.store import Store
+from tasks.store.verification import Memory
+from tests.tasks.store.making import Listener, flip_bit, identity_of, killed_at_change, make
+from tests.tasks.store.test_lease import seen_by_a_stranger
+
+
+def recorded(store: Store, run_id: str, *artifacts: Artifact, age_s: float = 0) -> None:
+    refs = {
+        each.ref.stage: each.ref.model_dump(include={"input_id", "content_id", "path"})
+        for each in artifacts
+    }
+    path = store.workspace.write_run(run_id, {"run_id": run_id, "artifacts": refs})
+    os.utime(path, (time.time() - age_s,) * 2)
+
+
+def chain(store: Store, **settings: Any) -> tuple[Artifact, Artifact]:
+    upstream = make(store, identity_of("ingest", **settings))
+    inputs = {"ingest": upstream}
+    return upstream, make(store, identity_of("vocab", inputs), inputs=inputs)
+
+
+def collected(store: Store, **options: Any) -> set[Path]:
+    return {path for path, _ in store.collect_garbage(**{"older_than_days": 0.0} | options)}
+
+
+def test_what_the_newest_run_used_stays_with_all_it_was_made_from(store: Store) -> None:
+    old_upstream, old = chain(store, k=1)
+    _, new = chain(store, k=2)
+    recorded(store, "first", old, age_s=100)
+    recorded(store, "second", new)
+    assert collected(store) == {old_upstream.path, old.path}
+    assert old.path.exists(), "a dry run is the default"
+    assert collected(store, dry_run=False) == {old_upstream.path, old.path}
+    assert list(store.artifacts()) == [
+        store.get("ingest", new.manifest.identity.inputs["ingest"]),
+        new,
+    ]
+    assert collected(store) == set()
+    assert not list(store.workspace.staging.rglob("*.txt"))
+
+
+def test_records_may_list_references_too(store: Store) -> None:
+    artifact = make(store, identity_of())
+    store.workspace.write_run("run", {"artifacts": [artifact.ref.model_dump()]})
+    assert collected(store) == set()
+
+
+def test_bytes_are_those_of_the_files(store: Store) -> None:
+    artifact = make(store, identity_of())
+    ((path, size),) = store.collect_garbage(older_than_days=0)
+    assert path == artifact.path
+    assert size == sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+
+
+def test_the_young_stay(store: Store) -> None:
+    make(store, identity_of())
+    assert collected(store, older_than_days=0.1) == set()
+
+
+def test_nothing_is_certain_without_the_records(store: Store) -> None:
+    artifact = make(store, identity_of())
+    store.workspace.current_release.write_text("{")
+    with pytest.raises(ArtifactError, match="nothing is deleted"):
+        collected(store, dry_run=False)
+    store.workspace.current_release.unlink()
+    (store.workspace.path / "runs" / "bad.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"bad\.json"):
+        collected(store, dry_run=False)
+    assert artifact.path.exists()
+
+
+def test_while_any_work_goes_on_artifacts_stay(store: Store) -> None:
+    artifact = make(store, identity_of(k=1))
+    with store.lease("pretrain", "0" * 32):
+        assert collected(store, dry_run=False) == set()
+    assert artifact.path.exists()
+    assert collected(store, dry_run=False) == {artifact.path}
+
+
+def test_staging_goes_unless_someone_may_be_at_work(store: Store) -> None:
+    identity = identity_of(k=1)
+    assert killed_at_change(12, store.workspace.path, lambda: make(store, identity))
+    (attempt,) = store.workspace.staging.glob("vocab/*/*")
+    with store.lease("vocab", identity.input_id):
+        assert collected(store, dry_run=False) == set()
+    assert collected(store) == {attempt}
+    leases = store.workspace.leases / "vocab" / identity.input_id
+    stranger = seen_by_a_stranger(leases, fence=99)
+    assert collected(store, dry_run=False) == set()
+    stranger.unlink()
+    assert collected(store, dry_run=False) == {attempt}
+    assert not attempt.exists()
+
+
+def test_who_began_since_the_search_keeps_the_folder(store: Store) -> None:
+    identity = identity_of(k=1)
+    artifact = make(store, identity)
+    lookup = Lookup(store.workspace, Listener().append, Memory())
+    (garbage,) = find_garbage(lookup, older_than_days=0)
+    with store.lease("vocab", identity.input_id):
+        assert not delete(lookup, garbage)
+    assert artifact.path.exists()
+    assert delete(lookup, garbage)
+    assert not artifact.path.exists()
+
+
+def test_what_was_set_aside_goes_when_it_is_old(store: Store) -> None:
+    artifact = make(store, identity_of())
+    recorded(store, "run", artifact)
+    flip_bit(artifact.file("a.txt"))
+    make(store, identity_of())
+    (aside,) = (path for path in store.workspace.quarantine.glob("*/*") if path.is_dir())
+    assert collected(store, older_than_days=1) == set()
+    reason = aside.with_name(f"{aside.name}.reason.json")
+    os.utime(reason, (time.time() - 90_000,) * 2)
+    assert collected(store, older_than_days=1, dry_run=False) == {aside}
+    assert not list(store.workspace.quarantine.rglob("*.json"))
+
+
+def test_killed_while_deleting_nothing_half_is_found_under_its_name(store: Store) -> None:
+    warnings_before = store.verify_all()
+    for number in range(1, 30):
+        artifact = make(store, identity_of(k=1))
+        if not killed_at_change(
+            number,
+            store.workspace.path,
+            lambda: store.collect_garbage(dry_run=False, older_than_days=0),
+        ):
+            break
+        assert store.verify_all() == warnings_before == []
+    assert number > 5
+    assert not artifact.path.exists()
+    assert not list(store.workspace.staging.rglob("*.txt")), "it clears what the killed ones left"

@@ -1,0 +1,125 @@
+"""A workspace that cannot serve is refused before any work, with what is wrong and where."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from model.errors import ArtifactError, RequestError
+from tasks.store.workspace import Workspace
+
+
+def test_opening_makes_the_layout_and_opening_again_keeps_it(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path / "new" / "workspace")
+    (workspace.artifacts / "kept").touch()
+    again = Workspace.open(str(tmp_path / "new" / "workspace"))
+    assert again == workspace
+    names = {path.name for path in workspace.path.iterdir()}
+    assert names == {
+        "artifacts", "staging", "leases", "quarantine", "runs", "published", "state",
+        "workspace.json",
+    }  # fmt: skip
+    assert [path.name for path in workspace.artifacts.iterdir()] == ["kept"]
+    assert not list(workspace.staging.iterdir())
+
+
+def test_opening_an_existing_one_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="there is no workspace at"):
+        Workspace.open_existing(tmp_path / "none")
+    with pytest.raises(RequestError, match="there is no workspace at"):
+        Workspace.open_existing(tmp_path)
+    assert not list(tmp_path.iterdir())
+    made = Workspace.open(tmp_path / "one")
+    assert Workspace.open_existing(tmp_path / "one") == made
+
+
+@pytest.mark.parametrize("location", ["s3://bucket/prefix", "gs://bucket", "", "  ", "nul\0"])
+def test_what_is_no_local_folder_is_refused(location: str) -> None:
+    with pytest.raises(RequestError, match="local"):
+        Workspace.open(location)
+
+
+def test_s3_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="S3 workspaces are not supported yet"):
+        Workspace.open("s3://bucket")
+    with pytest.raises(RequestError, match="S3 workspaces are not supported yet"):
+        Workspace.open(Path("s3://bucket"))
+
+
+@pytest.mark.parametrize("place", ["", "artifacts", "runs"])
+def test_a_file_in_the_way_is_named(tmp_path: Path, place: str) -> None:
+    blocked = tmp_path / "workspace" / place if place else tmp_path / "workspace"
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("mine")
+    with pytest.raises(RequestError, match="file"):
+        Workspace.open(tmp_path / "workspace")
+    assert blocked.read_text() == "mine"
+
+
+def test_a_file_above_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(RequestError, match="file"):
+        Workspace.open(tmp_path / "file" / "workspace")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs a folder where nobody can write")
+def test_a_folder_nobody_can_write_to_is_refused() -> None:
+    with pytest.raises(RequestError, match="cannot be written to"):
+        Workspace.open("/proc/corpusmith")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(RequestError, match="cannot be written to"):
+        Workspace.open(tmp_path / "workspace")
+
+
+def test_another_format_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "workspace.json").write_text(json.dumps({"format_version": 99}))
+    for opening in (Workspace.open, Workspace.open_existing):
+        with pytest.raises(RequestError, match="format 99"):
+            opening(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", "3"])
+def test_a_damaged_format_file_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "workspace.json").write_text(content)
+    with pytest.raises(RequestError, match="damaged"):
+        Workspace.open(tmp_path)
+
+
+def test_staging_on_another_disk_is_refused(tmp_path: Path) -> None:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system")
+    far = elsewhere / f"corpusmith-test-{os.getpid()}"
+    far.mkdir()
+    try:
+        (tmp_path / "staging").symlink_to(far)
+        with pytest.raises(RequestError, match="different disks"):
+            Workspace.open(tmp_path)
+        assert not list(far.iterdir())
+    finally:
+        far.rmdir()
+
+
+def test_a_link_that_leads_in_circles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(RequestError):
+        Workspace.open(tmp_path / "loop" / "workspace")
+
+
+def test_runs_come_back_oldest_first(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+    assert workspace.runs() == []
+    for number, run_id in enumerate(["zulu", "alpha", "mike"]):
+        path = workspace.write_run(run_id, {"run_id": run_id, "metrics": {"é": 0.5}})
+        os.utime(path, (1_000 + number, 1_000 + number))
+    assert [record["run_id"] for record in workspace.runs()] == ["zulu", "alpha", "mike"]
+    assert workspace.runs()[0]["metrics"] == {"é": 0.5}
+    (workspace.path / "runs" / "alpha.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"alpha\.json"):
+        workspace.runs()
