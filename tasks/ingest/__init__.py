@@ -1,0 +1,1 @@
+"""Reads the user's files into clean, distinct, split documents, and accounts for every one."""

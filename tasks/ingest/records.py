@@ -1,0 +1,90 @@
+"""What readers find in files: records, and what had to be refused with its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+PREVIEW_BYTES = 200
+
+
+class Reason(StrEnum):
+    """Why something in a file is no document. The first three are dropped, the rest quarantined."""
+
+    EMPTY = "empty"
+    TOO_SHORT = "too_short"
+    UNSUPPORTED = "unsupported"
+    BAD_CSV = "bad_csv"
+    BAD_ID = "bad_id"
+    BAD_JSON = "bad_json"
+    BAD_PYTHON = "bad_python"
+    CORRUPT_GZIP = "corrupt_gzip"
+    CORRUPT_PARQUET = "corrupt_parquet"
+    DATA_AFTER_GZIP = "data_after_gzip"
+    DUPLICATE_ID = "duplicate_id"
+    GZIP_BOMB = "gzip_bomb"
+    HUGE_INTEGER = "huge_integer"
+    INVALID_UTF8 = "invalid_utf8"
+    LONE_SURROGATE = "lone_surrogate"
+    NO_ID = "no_id"
+    NO_TEXT = "no_text"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_FINITE_NUMBER = "not_finite_number"
+    TEXT_NOT_STRING = "text_not_string"
+    TOO_DEEP = "too_deep"
+    TOO_LONG = "too_long"
+    TRUNCATED_GZIP = "truncated_gzip"
+    UNREADABLE = "unreadable"
+    WRONG_FIELD_COUNT = "wrong_field_count"
+
+    @property
+    def is_drop(self) -> bool:
+        """Whether this is an orderly omission rather than a defect."""
+        return self in (Reason.EMPTY, Reason.TOO_SHORT, Reason.UNSUPPORTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One candidate for a document.
+
+    Attributes:
+        number: its position among the records of its file, from 0.
+        byte_offset: where it begins in the (decompressed) file, where that is known.
+        columns: values by column name: JSON values, `CsvCell` or Arrow scalars.
+        doc_id: its id where the reader knows it better than any column.
+        preview: its first bytes, where the file is text.
+    """
+
+    number: int
+    byte_offset: int | None
+    columns: Mapping[str, Any]
+    doc_id: str | None = None
+    preview: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One record, or the rest of a file, that is no document.
+
+    Attributes:
+        number: as in `Record`; None where the file itself, or its rest, is meant.
+        preview: the first bytes of what was refused.
+    """
+
+    number: int | None
+    reason: Reason
+    byte_offset: int | None = None
+    preview: bytes = b""
+
+
+class FileRefusedError(Exception):
+    """Raised by readers where nothing more can be read from a file."""
+
+    def __init__(self, reason: Reason, byte_offset: int | None = None) -> None:
+        super().__init__(reason.value)
+        self.refusal = Refusal(None, reason, byte_offset)
+
+
+def document_name(source: str, number: int | None) -> str:
+    """The id of a document that has none of its own; a whole file goes by its name."""
+    return source if number is None else f"{source}#{number}"

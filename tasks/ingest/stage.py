@@ -1,0 +1,14 @@
+"""The ingest stage as the flows see it."""
+
+from tasks.ingest.run import run
+from tasks.ingest.sources import sources
+from tasks.stage import Stage
+
+INGEST = Stage(
+    name="ingest",
+    version=1,
+    upstream=(),
+    run=run,
+    sources=sources,
+    tracked_files=("corpus.json",),
+)
