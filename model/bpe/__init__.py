@@ -1,0 +1,1 @@
+"""Byte pair encoding: the reference on one page, the fast learner, the tokenizer they define."""

@@ -1,0 +1,97 @@
+"""The tokenize stage: every document as token ids, and the rows that training will read."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from model.bpe.tokenizer import SPECIAL_TOKENS
+from model.packing import plan_packing
+from tasks.corpus import SPLITS, Corpus
+from tasks.progress import SharedProgress
+from tasks.stage import Metrics, Stage, StageContext
+from tasks.tokenize.config import TokenizeConfig
+from tasks.tokenize.encode import ShardEncoder
+from tasks.tokens import SUMMARY, SplitSummary, TokenizedCorpus, TokensSummary, write_plan
+
+OVERHEAD_TOKENS = 2  # [CLS] and [SEP] around each piece
+PACKED_SPLITS = ("train", "validation")
+
+
+def run(context: StageContext) -> Metrics:
+    """Encode the corpus and plan the packing of what training reads.
+
+    Writes `tokens/<split>-<shard>.arrow`, `packing/<split>.arrow` and `tokens.json`.
+    """
+    corpus = Corpus(context.inputs["ingest"].path)
+    tokenizer = Tokenizer.from_file(str(context.inputs["vocab"].path / "tokenizer.json"))
+    _start_afresh(context.output)
+    _encode(context, corpus, tokenizer)
+    summary = TokensSummary(
+        row_tokens=context.config.row_tokens,
+        overhead_tokens=OVERHEAD_TOKENS,
+        vocab_size=tokenizer.get_vocab_size(),
+        special_ids={name.strip("[]").lower(): i for i, name in enumerate(SPECIAL_TOKENS)},
+        splits={split: _summarize(context, split) for split in SPLITS},
+    )
+    text = json.dumps(asdict(summary), indent=2) + "\n"
+    (context.output / SUMMARY).write_text(text, encoding="utf-8")
+    return _metrics(summary)
+
+
+def _start_afresh(output: Path) -> None:
+    for name in ("tokens", "packing"):
+        shutil.rmtree(output / name, ignore_errors=True)  # an earlier attempt's
+        (output / name).mkdir(parents=True)
+
+
+def _encode(context: StageContext, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    num_documents = sum(corpus.about.num_documents.values())
+    progress = SharedProgress(context.report, num_documents, "documents")
+    encode = ShardEncoder(tokenizer, context.output / "tokens", progress)
+    context.map_shards(encode, list(enumerate(corpus.shards)), name="encode")
+
+
+def _summarize(context: StageContext, split: str) -> SplitSummary:
+    """Totals of an encoded split, and its packing plan where training reads it."""
+    config: TokenizeConfig = context.config
+    tokens = TokenizedCorpus(context.output)
+    lengths = tokens.documents(split).lengths
+    num_rows, fill_frac = None, None
+    if split in PACKED_SPLITS:
+        plan = plan_packing(lengths, row_tokens=config.row_tokens, overhead_tokens=OVERHEAD_TOKENS)
+        assert plan.num_tokens == lengths.sum(), f"packing {split} lost or repeated tokens"
+        write_plan(plan, context.output / "packing" / f"{split}.arrow")
+        num_rows, fill_frac = plan.num_rows, plan.fill_frac
+    return SplitSummary(
+        num_documents=len(lengths),
+        num_tokens=int(lengths.sum()),
+        num_text_bytes=int(tokens.num_bytes(split).sum()),
+        num_rows=num_rows,
+        fill_frac=fill_frac,
+    )
+
+
+def _metrics(summary: TokensSummary) -> Metrics:
+    """Totals of all splits, and what training will find in the train split."""
+    train = summary.splits["train"]
+    num_tokens = sum(split.num_tokens for split in summary.splits.values())
+    num_text_bytes = sum(split.num_text_bytes for split in summary.splits.values())
+    return {
+        "num_tokens": float(num_tokens),
+        "bytes_per_token": num_text_bytes / num_tokens,
+        "num_train_tokens": float(train.num_tokens),
+        "num_rows": float(train.num_rows or 0),
+        "fill_frac": train.fill_frac or 0.0,
+    }
+
+
+TOKENIZE = Stage(
+    name="tokenize",
+    version=1,
+    upstream=("ingest", "vocab"),
+    run=run,
+    tracked_files=(SUMMARY,),
+)

@@ -1,0 +1,1 @@
+"""The vocab stage: from a corpus to a byte-level tokenizer."""
