@@ -1,0 +1,1 @@
+"""The probe stage: what each layer and each head of the encoder knows."""

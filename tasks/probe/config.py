@@ -1,0 +1,40 @@
+"""Settings of the probe stage."""
+
+from pydantic import Field
+
+from tasks.settings import StageConfig, incidental
+
+
+class ProbeConfig(StageConfig):
+    """What to look at, how much of it, and how many seeds to trust."""
+
+    num_documents: int = Field(
+        200,
+        ge=2,
+        description="Held-out documents (validation and test) that the layer and head measures "
+        "are taken on, drawn with the seed.",
+    )
+    max_tokens_per_document: int = Field(
+        128,
+        ge=8,
+        le=8192,
+        description="Leading tokens of each of these documents that are looked at. Memory: "
+        "12 bytes x width x layers for each token.",
+    )
+    num_examples: int = Field(
+        1000,
+        ge=60,
+        description="Examples a probe is fitted on, per task and seed; half as many each for "
+        "choosing and for scoring. Fewer where the corpus holds fewer.",
+    )
+    window_tokens: int = Field(
+        16, ge=4, le=1024, description="Tokens of the windows that probes read."
+    )
+    num_seeds: int = Field(
+        3,
+        ge=3,
+        description="Repetitions of every probe, each with its own examples, its own random "
+        "weights and its own control labels.",
+    )
+    seed: int = Field(0, ge=0, description="The first seed; the others follow it.")
+    device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")

@@ -1,0 +1,224 @@
+"""The probe report's figures, each with the sentence it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.probe.comparison import Comparison
+from tasks.probe.findings import Findings
+from tasks.probe.layers import NUM_TOP_DIMENSIONS, cka_name
+from tasks.probe.table import Row, select
+from tasks.probe.wording import (
+    TASK_NOTES,
+    TASK_TITLES,
+    course_sentence,
+    heads_sentence,
+    likeness_sentence,
+    probe_sentence,
+)
+from tasks.report.page import Figure
+from tasks.report.plots import Role, Series, heat_map, line_plot
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerFigure:
+    """How a layer measure is shown.
+
+    Attributes:
+        title: heading.
+        y_label: what the axis counts.
+        digits: decimals in sentences and tables.
+        smallest_span: the axis covers at least so much.
+        note: what the measure means.
+    """
+
+    title: str
+    y_label: str
+    note: str
+    digits: int = 3
+    smallest_span: float = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadFigure:
+    """How a head measure is shown: heading, unit, and decimals in sentences."""
+
+    title: str
+    unit: str
+    digits: int = 2
+
+
+LAYER_FIGURES = {
+    "anisotropy": LayerFigure(
+        title="Anisotropy",
+        y_label="mean cosine",
+        note="Mean cosine of two tokens of different types: 0 when states spread evenly, 1 when "
+        "all point one way. Dotted: without the dimensions that add most to it.",
+    ),
+    "self_similarity_adjusted": LayerFigure(
+        title="Self-similarity, less anisotropy",
+        y_label="mean cosine",
+        note="Mean cosine of two occurrences of a token, minus anisotropy. Lower means that "
+        "context changes a token more. In the embeddings every occurrence is the same.",
+    ),
+    "effective_rank": LayerFigure(
+        title="Effective rank",
+        y_label="dimensions",
+        note="Exponential of the entropy of the covariance's eigenvalues: how many directions "
+        "the states really use.",
+        digits=1,
+        smallest_span=10.0,
+    ),
+    "residual_update": LayerFigure(
+        title="Residual update",
+        y_label="relative change",
+        note="Length of a layer's change over the length of what it was given. The last layer's "
+        "includes the final norm.",
+    ),
+    "residual_cosine": LayerFigure(
+        title="Direction kept",
+        y_label="mean cosine",
+        note="Cosine of a token's state before and after the layer: 1 when the layer only "
+        "rescales it.",
+    ),
+}
+HEAD_FIGURES = {
+    "entropy": HeadFigure(title="Entropy of attention", unit="nats"),
+    "distance": HeadFigure(title="Mean distance", unit="tokens"),
+    "share_previous": HeadFigure(title="Attention on the token before", unit="share", digits=3),
+    "share_next": HeadFigure(title="Attention on the token after", unit="share", digits=3),
+    "share_self": HeadFigure(title="Attention on the token itself", unit="share", digits=3),
+    "share_special": HeadFigure(title="Attention on special tokens", unit="share", digits=3),
+}
+
+
+def draw_figures(findings: Findings) -> dict[str, Figure]:
+    """All figures by file name, without the ending."""
+    figures = {one.task: _probe_figure(findings, one) for one in findings.comparisons}
+    figures |= {measure: _layer_figure(findings, measure) for measure in LAYER_FIGURES}
+    figures["layer_similarity"] = _similarity_figure(findings)
+    figures |= {f"head_{measure}": _head_figure(findings, measure) for measure in HEAD_FIGURES}
+    return figures
+
+
+def random_rows(findings: Findings, rows: Sequence[Row], measure: str) -> list[Row]:
+    """The random-weights rows of a measure without labels; they stand under the first seed."""
+    return select(rows, f"random_{measure}", seed=findings.seeds[0])
+
+
+def _probe_figure(findings: Findings, comparison: Comparison) -> Figure:
+    measure = f"{comparison.task}_accuracy"
+    systems: list[tuple[str, str, Role]] = [
+        ("", "trained", "subject"),
+        ("random_", "random weights", "reference"),
+        ("control_", "shuffled labels", "control"),
+    ]
+    series = [
+        _series(label, role, select(findings.layers, prefix + measure, split="test"))
+        for prefix, label, role in systems
+    ]
+    return Figure(
+        svg=line_plot(
+            comparison.task,
+            series,
+            x=_layers(findings),
+            x_label="layer",
+            y_label="accuracy",
+            level=(0.5, "chance"),
+            smallest_span=0.2,
+        ),
+        title=TASK_TITLES[comparison.task],
+        says=probe_sentence(comparison),
+        note=TASK_NOTES[comparison.task],
+    )
+
+
+def _layer_figure(findings: Findings, measure: str) -> Figure:
+    style = LAYER_FIGURES[measure]
+    trained = select(findings.layers, measure)
+    random = random_rows(findings, findings.layers, measure)
+    series = [
+        _series("trained", "subject", trained),
+        _series("random weights", "reference", random),
+    ]
+    if measure == "anisotropy":
+        rest = select(findings.layers, "anisotropy_without_top_dimensions")
+        label = f"trained, without top {NUM_TOP_DIMENSIONS}"
+        series += [_series(label, "control", rest)] if rest else []
+    return Figure(
+        svg=line_plot(
+            measure,
+            series,
+            x=[row.layer for row in trained],
+            x_label="layer",
+            y_label=style.y_label,
+            smallest_span=style.smallest_span,
+        ),
+        title=style.title,
+        says=course_sentence(trained, random, style.digits),
+        note=style.note,
+    )
+
+
+def _similarity_figure(findings: Findings) -> Figure:
+    layers = _layers(findings)
+    matrix = np.eye(len(layers))
+    for other in layers:
+        for row in select(findings.layers, cka_name(other)):
+            matrix[row.layer, other] = row.value
+    return Figure(
+        svg=heat_map(
+            "layer_similarity",
+            matrix,
+            rows=layers,
+            columns=layers,
+            row_label="layer",
+            column_label="layer",
+            colour_label="CKA",
+            limits=(0.0, 1.0),
+        ),
+        title="Similarity of layers",
+        says=likeness_sentence(
+            select(findings.layers, "cka_previous_layer"),
+            select(findings.layers, cka_name(0))[-1],
+        ),
+        note="Linear centred kernel alignment, unbiased estimate: 1 when one layer is the other "
+        "rotated and scaled, near 0 when they are unrelated.",
+    )
+
+
+def _head_figure(findings: Findings, measure: str) -> Figure:
+    style = HEAD_FIGURES[measure]
+    trained = select(findings.heads, measure)
+    random = random_rows(findings, findings.heads, measure)
+    layers, heads = _layers(findings)[1:], list(range(findings.encoder.num_heads))
+    by_layer = np.array([row.value for row in trained]).reshape(len(layers), len(heads))
+    return Figure(
+        svg=heat_map(
+            f"head_{measure}",
+            by_layer.T,
+            rows=heads,
+            columns=layers,
+            row_label="head",
+            column_label="layer",
+            colour_label=style.unit,
+            limits=(0.0, max(0.1, by_layer.max())),
+        ),
+        title=style.title,
+        says=heads_sentence(trained, random, style.digits),
+    )
+
+
+def _layers(findings: Findings) -> list[int]:
+    return list(range(findings.encoder.num_layers + 1))
+
+
+def _series(label: str, role: Role, rows: Sequence[Row]) -> Series:
+    return Series(
+        label=label,
+        values=[row.value for row in rows],
+        low=[row.low for row in rows],
+        high=[row.high for row in rows],
+        role=role,
+    )

@@ -1,0 +1,38 @@
+"""The few numbers of a probe run that trackers and terminals show."""
+
+import math
+from collections.abc import Sequence
+
+from tasks.probe.findings import Findings
+from tasks.probe.table import Row, select
+from tasks.stage import Metrics
+
+
+def final_metrics(findings: Findings) -> Metrics:
+    """Flat names and finite floats; first layer = the embeddings.
+
+    What the sample cannot tell (no token twice, states that do not vary) is left out.
+    """
+    metrics: Metrics = {
+        "num_documents": float(len(findings.sample.documents)),
+        "num_tokens": float(findings.sample.num_tokens),
+    }
+    for comparison in findings.comparisons:
+        for prefix in ("", "random_", "control_"):
+            row: Row = getattr(comparison, prefix.strip("_") or "trained")
+            name = f"{prefix}{comparison.task}_accuracy"
+            metrics |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
+        metrics[f"{comparison.task}_layer"] = float(comparison.trained.layer)
+        metrics[f"{comparison.task}_selectivity"] = comparison.selectivity
+    for measure in ("anisotropy", "self_similarity_adjusted", "effective_rank"):
+        rows = select(findings.layers, measure)
+        metrics[f"{measure}_first_layer"] = rows[0].value
+        metrics[f"{measure}_last_layer"] = rows[-1].value
+    metrics["cka_first_last_layer"] = select(findings.layers, "cka_with_layer_0")[-1].value
+    for measure in ("entropy", "distance"):
+        metrics[f"mean_head_{measure}"] = _mean(select(findings.heads, measure))
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _mean(rows: Sequence[Row]) -> float:
+    return sum(row.value for row in rows) / len(rows)

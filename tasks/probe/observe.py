@@ -1,0 +1,127 @@
+"""Passes through the encoder: states and attention of a sample, mean states of windows.
+
+Letters: K layers (embeddings included), N real tokens, D hidden width, S sequences, H heads,
+M head measures, B rows, L positions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model.batch import Batch, batch_from_sequences
+from model.encoder import Encoder
+from model.heads import head_sums
+from model.intervals import sum_by_group
+from tasks.probe.sample import Sample, Tokens
+
+TOKENS_PER_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one pass over a sample leaves.
+
+    Attributes:
+        states_KND: float32, states of the real tokens; layer 0 is the embeddings.
+        types_N: int64, the token id at each.
+        document_N: int64, the document each is from.
+        head_sums_KSHM: float64, sums over each document's tokens; from layer 1 on.
+    """
+
+    states_KND: Tensor
+    types_N: Tensor
+    document_N: Tensor
+    head_sums_KSHM: Tensor
+
+
+@torch.inference_mode()
+def observe_sample(
+    encoder: Encoder, sample: Sample, *, tokens_per_batch: int = TOKENS_PER_BATCH
+) -> Observed:
+    """Every layer's states and every head's sums, from one pass through the encoder.
+
+    Special tokens and padding take part in attention, as in training, and are left out of all
+    that is returned. Computed in float32. Memory: K N D floats.
+    """
+    parts = [
+        _observe_batch(encoder, batch, first)
+        for batch, first in _batches(encoder, sample.documents, tokens_per_batch)
+    ]
+    return Observed(
+        torch.cat([part.states_KND for part in parts], dim=1),
+        torch.cat([part.types_N for part in parts]),
+        torch.cat([part.document_N for part in parts]),
+        torch.cat([part.head_sums_KSHM for part in parts], dim=1),
+    )
+
+
+@torch.inference_mode()
+def mean_states(
+    encoder: Encoder,
+    sequences: Sequence[Tokens],
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+) -> Tensor:
+    """Each sequence's states averaged over its real tokens, in every layer: float32 [K, S, D]."""
+    parts = []
+    for batch, _ in _batches(encoder, sequences, tokens_per_batch):
+        is_real_BL = real_tokens(encoder, batch)
+        owner_N = batch.sequence_ids_BL[is_real_BL] - 1
+        count_S1 = torch.bincount(owner_N, minlength=batch.num_sequences)[:, None]
+        sums = [
+            sum_by_group(seen.hidden_BLD[is_real_BL], owner_N, batch.num_sequences) / count_S1
+            for seen in encoder.observe(batch)
+        ]
+        parts.append(torch.stack(sums).float())
+    return torch.cat(parts, dim=1)
+
+
+def real_tokens(encoder: Encoder, batch: Batch) -> Tensor:
+    """Where a batch holds text, not a special token or padding: bool [B, L]."""
+    special = torch.tensor(encoder.config.special_ids, device=batch.token_ids_BL.device)
+    return (batch.sequence_ids_BL > 0) & ~torch.isin(batch.token_ids_BL, special)
+
+
+def _observe_batch(encoder: Encoder, batch: Batch, first_document: int) -> Observed:
+    is_real_BL = real_tokens(encoder, batch)
+    states, heads = [], []
+    for seen in encoder.observe(batch, attention=True):
+        states.append(seen.hidden_BLD[is_real_BL].float())
+        if seen.attention_BHLL is not None:
+            heads.append(
+                head_sums(
+                    seen.attention_BHLL,
+                    batch.sequence_ids_BL,
+                    is_real_BL,
+                    num_sequences=batch.num_sequences,
+                )
+            )
+    document_N = batch.sequence_ids_BL[is_real_BL] - 1 + first_document
+    types_N = batch.token_ids_BL[is_real_BL]
+    return Observed(torch.stack(states), types_N, document_N, torch.stack(heads))
+
+
+def _batches(
+    encoder: Encoder, sequences: Sequence[Tokens], tokens_per_batch: int
+) -> Iterator[tuple[Batch, int]]:
+    """Batches of consecutive sequences, each with the index of its first."""
+    special = encoder.config
+    device = next(encoder.parameters()).device
+    start = 0
+    while start < len(sequences):
+        end = start + 1
+        num_tokens = len(sequences[start]) + 2
+        while end < len(sequences) and num_tokens + len(sequences[end]) + 2 <= tokens_per_batch:
+            num_tokens += len(sequences[end]) + 2
+            end += 1
+        batch = batch_from_sequences(
+            sequences[start:end],
+            row_tokens=None,
+            cls_id=special.cls_id,
+            sep_id=special.sep_id,
+            pad_id=special.pad_id,
+        )
+        yield batch.to(device), start
+        start = end

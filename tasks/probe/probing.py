@@ -1,0 +1,157 @@
+"""Linear probes on every layer: trained weights, random weights, shuffled labels, several seeds.
+
+Fitted on the train split, strength chosen on validation, scored on test; so no document serves
+two purposes. Letters: K layers, E examples, D hidden width, F features, G groups, S seeds.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.encoder import Encoder
+from model.intervals import Interval, interval_around, jackknife, sum_by_group
+from model.probes import choose_probe, fit_probes, shuffle_labels
+from tasks.probe.examples import Draw, Examples
+from tasks.probe.observe import mean_states
+from tasks.probe.sample import Tokens
+from tasks.probe.table import Row, row_of_interval
+
+SPLITS = ("train", "validation", "test")
+SCORED = ("validation", "test")
+MAX_GROUPS = 20
+MIN_EXAMPLES = 20
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Which examples a probe of each layer got right.
+
+    Attributes:
+        right_EK: bool.
+        document_E: int64, the document of each example.
+    """
+
+    right_EK: Tensor
+    document_E: Tensor
+
+
+def draw_examples(
+    draw: Draw,
+    documents: Mapping[str, Sequence[Tokens]],
+    *,
+    num_examples: int,
+    window_tokens: int,
+    seed: Sequence[int],
+) -> dict[str, Examples]:
+    """Examples of one task for each split: `num_examples` to fit on, half as many elsewhere."""
+    counts = {"train": num_examples, "validation": num_examples // 2, "test": num_examples // 2}
+    return {
+        split: draw(
+            documents[split], counts[split], window_tokens, np.random.default_rng([*seed, index])
+        )
+        for index, split in enumerate(SPLITS)
+    }
+
+
+def can_probe(examples: dict[str, Examples]) -> bool:
+    """Whether every split holds enough examples, from more than one document."""
+    return all(
+        len(drawn.labels_E) >= MIN_EXAMPLES and drawn.num_documents > 1
+        for drawn in examples.values()
+    )
+
+
+def features_of(encoder: Encoder, examples: dict[str, Examples]) -> dict[str, Tensor]:
+    """Features of the examples of each split: float32 [K, E, F].
+
+    A window is the mean of its tokens' states; a pair is the absolute difference and the product
+    of its two windows' means.
+    """
+    features = {}
+    for split, drawn in examples.items():
+        parts = [mean_states(encoder, windows) for windows in drawn.parts]
+        if len(parts) == 1:
+            features[split] = parts[0]
+        else:
+            first, second = parts
+            features[split] = torch.cat([(first - second).abs(), first * second], dim=-1)
+    return features
+
+
+def answer(
+    features: dict[str, Tensor], examples: dict[str, Examples], *, shuffle_seed: int | None = None
+) -> dict[str, Answers]:
+    """Fit and choose a probe for every layer; what it gets right on validation and test.
+
+    With `shuffle_seed` the labels of every split are dealt anew: the control.
+    """
+    device = features["train"].device
+    labels = {split: torch.from_numpy(drawn.labels_E) for split, drawn in examples.items()}
+    if shuffle_seed is not None:
+        labels = {split: shuffle_labels(own, seed=shuffle_seed) for split, own in labels.items()}
+    labels = {split: own.to(device) for split, own in labels.items()}
+    right: dict[str, list[Tensor]] = {split: [] for split in SCORED}
+    for layer in range(len(features["train"])):
+        probes = fit_probes(features["train"][layer], labels["train"], num_classes=2)
+        probe = choose_probe(probes, features["validation"][layer], labels["validation"])
+        for split in SCORED:
+            right[split].append(probe.predict(features[split][layer]) == labels[split])
+    owners = {split: torch.from_numpy(examples[split].document_E) for split in SCORED}
+    return {split: Answers(torch.stack(right[split], 1).cpu(), owners[split]) for split in SCORED}
+
+
+def accuracy(answers: Sequence[Answers]) -> Interval:
+    """Share of right answers in every layer, over one or several seeds.
+
+    The interval is of a delete-a-group jackknife over documents; for several seeds the variance
+    between them is added. It partly counts the draw of examples twice: the interval is wide
+    rather than narrow.
+    """
+    documents, owner_E = torch.unique(
+        torch.cat([one.document_E for one in answers]), return_inverse=True
+    )
+    num_groups = min(MAX_GROUPS, len(documents))
+    group_E = owner_E % num_groups
+    right_EK = torch.cat([one.right_EK for one in answers])
+    count_E1 = torch.ones(len(group_E), 1)
+    parts = [sum_by_group(counted, group_E, num_groups) for counted in (right_EK, count_E1)]
+    value, over_documents = jackknife(torch.div, parts)
+    variances = [(over_documents, num_groups - 1)]
+    if len(answers) > 1:
+        share_SK = torch.stack([one.right_EK.double().mean(0) for one in answers])
+        variances.append((share_SK.var(0) / len(answers), len(answers) - 1))
+    return interval_around(value, variances).within(0.0, 1.0)
+
+
+def accuracy_rows(measure: str, answers: Mapping[int, Mapping[str, Answers]]) -> list[Row]:
+    """Rows of one system on one task: for each split every seed's, then that over all seeds.
+
+    Args:
+        measure: the rows' name.
+        answers: by seed, then by split.
+    """
+    rows = []
+    for split in SCORED:
+        by_seed: list[tuple[int | None, list[Answers]]] = [
+            (seed, [scored[split]]) for seed, scored in answers.items()
+        ]
+        everything = [scored[split] for scored in answers.values()]
+        for seed, chosen in [*by_seed, (None, everything)]:
+            rows += _layer_rows(accuracy(chosen), measure, split, seed)
+    return rows
+
+
+def _layer_rows(interval: Interval, measure: str, split: str, seed: int | None) -> list[Row]:
+    return [
+        row_of_interval(
+            interval.at(layer),
+            measure=measure,
+            layer=layer,
+            split=split,
+            seed=seed,
+        )
+        for layer in range(len(interval.value))
+    ]

@@ -1,0 +1,1 @@
+"""Self-contained report pages: tables, figures and sentences as one HTML file."""
