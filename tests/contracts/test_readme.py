@@ -41,7 +41,9 @@ def test_every_make_target_shown_exists() -> None:
 
 
 def test_every_setting_named_exists() -> None:
-    known = {f"{section}.{key}" for section in PipelineConfig.model_fields for key in keys_of(section)}
+    known = {
+        f"{section}.{key}" for section in PipelineConfig.model_fields for key in keys_of(section)
+    }
     for row in re.findall(r"^\| (`\w+\.\w+`.*?) \|", README, re.MULTILINE):
         section = ""
         for name in re.findall(r"`([\w.]+)`", row):
@@ -69,5 +71,7 @@ def test_the_reading_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert rows[0] == ("gzip.py#open", pytest.approx(1, abs=1e-5))
     assert len(rows) == 5
     [example] = blocks("python")
-    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, text=True, check=True
+    )
     assert done.stdout.count("#") == 5

@@ -1,0 +1,87 @@
+"""The entry point: keeps stdout clean and turns every way out into an exit status."""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import TextIO
+
+from flows.parser import parse
+from model.errors import CorpusmithError, RequestError
+
+DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; what is finished stays, the rest is resumable."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run(given)
+    except SystemExit as way_out:  # argparse leaves this way after --help
+        return int(way_out.code or DONE)
+    except BaseException as error:
+        return _explain(error, debug="--debug" in given)
+    return DONE
+
+
+def _run(given: Sequence[str]) -> None:
+    options = parse(given)
+    from flows.commands import command_of  # after parsing, so that --help answers at once
+
+    command = command_of(options.command)
+    if options.json:
+        with stdout_for_answer() as stdout:
+            stdout.write(json.dumps(command.answer(options), ensure_ascii=False) + "\n")
+    else:
+        command.show(command.answer(options))
+
+
+@contextlib.contextmanager
+def stdout_for_answer() -> Iterator[TextIO]:
+    """Keep the real stdout for one answer; whatever else is printed, by any library or child
+    process, goes to stderr."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as stdout:
+        os.dup2(2, 1)
+        try:
+            yield stdout
+        finally:
+            sys.stdout.flush()
+            stdout.flush()
+            os.dup2(stdout.fileno(), 1)
+
+
+def _terminate(signum: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _explain(error: BaseException, *, debug: bool) -> int:
+    if debug:
+        traceback.print_exception(error)
+    status, line = _verdict(error)
+    sys.stderr.write(f"corpusmith: {line}\n")
+    return status
+
+
+def _verdict(error: BaseException) -> tuple[int, str]:
+    match error:
+        case RequestError():
+            return REFUSED, str(error)
+        case CorpusmithError():
+            return FAILED, str(error)
+        case Terminated():
+            return TERMINATED, "stopped by SIGTERM: run the same command again to go on"
+        case KeyboardInterrupt():
+            return INTERRUPTED, "stopped: run the same command again to go on"
+    first = str(error).strip().split("\n", 1)[0]
+    name = type(error).__name__
+    return FAILED, f"{name}: {first}: run again with --debug and report it if it stays"

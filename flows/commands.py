@@ -1,0 +1,172 @@
+"""What each command does: an answer as plain data, and how a person sees it."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows import show
+from flows.config import load_config
+from flows.graph import STAGE_NAMES
+from flows.options import overrides
+from tasks.store.store import Store
+from tasks.store.workspace import Workspace
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it answers (JSON values), and how that is shown on a terminal."""
+
+    answer: Callable[[argparse.Namespace], Answer]
+    show: Callable[[Answer], None]
+
+
+def command_of(name: str) -> Command:
+    """The command of that name; the parser has let through only names that exist."""
+    if name in STAGE_NAMES:
+        return Command(run, show.run)
+    return COMMANDS[name]
+
+
+def run(options: argparse.Namespace) -> Answer:
+    """``run`` and every stage."""
+    from flows.launch import launch
+
+    config = _config(options)
+    until = None if options.command == "run" else options.command
+    record = launch(config, options.workspace, until)
+    if options.json or until:
+        return record
+    from flows.closing import closing
+
+    workspace = Workspace.open_existing(options.workspace)
+    return record | closing(workspace, record, builtin=not config.ingest.paths)
+
+
+def plan(options: argparse.Namespace) -> Answer:
+    """``plan``."""
+    from flows.plan import plan_run
+
+    return plan_run(_config(options), options.workspace, why=options.why)
+
+
+def search(options: argparse.Namespace) -> Answer:
+    """``search``."""
+    from flows.published import search_release
+
+    hits = search_release(Workspace.open_existing(options.workspace), [options.words], options.k)
+    return {"query": options.words, "hits": hits[0]}
+
+
+def embed(options: argparse.Namespace) -> Answer:
+    """``embed``."""
+    from flows.published import embed_files
+
+    workspace = Workspace.open_existing(options.workspace)
+    return embed_files(workspace, options.files, Path(options.output))
+
+
+def release(options: argparse.Namespace) -> Answer:
+    """``release list``."""
+    from tasks.release.pointer import current, releases
+
+    workspace = Workspace.open_existing(options.workspace)
+    published = current(workspace)
+    return {
+        "current": published.id if published else None,
+        "releases": [each.model_dump(mode="json") for each in releases(workspace)],
+    }
+
+
+def status(options: argparse.Namespace) -> Answer:
+    """``status``."""
+    from tasks.release.pointer import current
+
+    workspace = Workspace.open_existing(options.workspace)
+    published = current(workspace)
+    return {
+        "workspace": str(workspace.path),
+        "release": published.model_dump(mode="json") if published else None,
+        "runs": [each["run_id"] for each in workspace.runs()],
+        "artifacts": [_described(each) for each in Store(workspace).artifacts()],
+    }
+
+
+def lineage(options: argparse.Namespace) -> Answer:
+    """``lineage``."""
+    store = Store(Workspace.open_existing(options.workspace))
+    return {"path": options.path, "chain": store.lineage(Path(options.path))}
+
+
+def verify(options: argparse.Namespace) -> Answer:
+    """``verify``.
+
+    Raises:
+        ArtifactError: naming the first file that is not what its manifest says.
+    """
+    from model.errors import ArtifactError
+
+    store = Store(Workspace.open_existing(options.workspace))
+    problems = store.verify_all()
+    if problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise ArtifactError(f"{problems[0]}{more}: the next run sets it aside and rebuilds it")
+    return {"artifacts": len(list(store.artifacts())), "problems": []}
+
+
+def gc(options: argparse.Namespace) -> Answer:
+    """``gc``."""
+    store = Store(Workspace.open_existing(options.workspace))
+    removed = store.collect_garbage(
+        dry_run=not options.yes, older_than_days=options.older_than_days
+    )
+    return {
+        "deleted": options.yes,
+        "paths": [{"path": str(path), "bytes": size} for path, size in removed],
+    }
+
+
+def doctor(options: argparse.Namespace) -> Answer:
+    """``doctor``."""
+    from flows.doctor import examine
+
+    return examine(options.workspace)
+
+
+def ui(options: argparse.Namespace) -> Answer:
+    """``ui``: returns when it is stopped."""
+    from flows.ui import serve_ui
+
+    workspace = Workspace.open_existing(options.workspace)
+    return serve_ui(workspace.state, options.mlflow_port, options.prefect_port)
+
+
+COMMANDS = {
+    "run": Command(run, show.run),
+    "plan": Command(plan, show.plan),
+    "search": Command(search, show.search),
+    "embed": Command(embed, show.embed),
+    "release": Command(release, show.release),
+    "status": Command(status, show.status),
+    "lineage": Command(lineage, show.lineage),
+    "verify": Command(verify, show.verify),
+    "gc": Command(gc, show.gc),
+    "doctor": Command(doctor, show.doctor),
+    "ui": Command(ui, show.nothing),
+}
+
+
+def _config(options: argparse.Namespace) -> Any:
+    given = overrides(options)
+    if options.paths:
+        given.setdefault("ingest", {})["paths"] = options.paths
+    return load_config(options.config, given)
+
+
+def _described(artifact: Any) -> Answer:
+    seconds = artifact.manifest.information.get("seconds")
+    size = sum(file.bytes for file in artifact.manifest.files)
+    return {**artifact.ref.model_dump(mode="json"), "seconds": seconds, "bytes": size}

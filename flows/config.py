@@ -1,0 +1,137 @@
+"""The settings of a whole run: one section a stage, from a preset or file, with overrides."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tasks.tokenize.config import TokenizeConfig
+from tasks.tune.config import TuneConfig
+from tasks.vocab.config import VocabConfig
+
+from model.errors import RequestError
+from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
+from tasks.ingest.config import IngestConfig
+from tasks.pretrain.config import PretrainConfig
+from tasks.probe.config import ProbeConfig
+
+
+class PrivacyConfig(BaseModel):
+    """What may leave the workspace."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    examples: bool = Field(False, description="send text of documents to the tracker")
+
+
+class TrackingConfig(BaseModel):
+    """Where runs are recorded; the server itself is named by MLFLOW_TRACKING_URI."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    experiment: str = Field("corpusmith", min_length=1, description="name of the MLflow experiment")
+
+
+class PipelineConfig(BaseModel):
+    """All settings of the chain. Each section has defaults that fit a small corpus."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ingest: IngestConfig = IngestConfig()
+    vocab: VocabConfig = VocabConfig()
+    tokenize: TokenizeConfig = TokenizeConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    tune: TuneConfig = TuneConfig()
+    probe: ProbeConfig = ProbeConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+    export: ExportConfig = ExportConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+
+def presets() -> list[str]:
+    """The names of the presets that ship with corpusmith."""
+    folder = resources.files("deployments") / "configs"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name[-5:] == ".toml")
+
+
+def load_config(source: str, overrides: Mapping[str, Mapping[str, Any]]) -> PipelineConfig:
+    """Read a preset or a TOML file and lay the overrides over it.
+
+    Args:
+        source: a preset's name, or the path of a ``.toml`` file.
+        overrides: section -> key -> value, as from the command line.
+
+    Raises:
+        RequestError: no such preset or file, a key nobody knows, or a value out of range.
+    """
+    values = _read_toml(source)
+    for section, settings in overrides.items():
+        values.setdefault(section, {}).update(settings)
+    return validate(values, where=source)
+
+
+def validate(values: Mapping[str, Any], *, where: str) -> PipelineConfig:
+    """Check plain values against the models, with one line for the first thing wrong."""
+    try:
+        return PipelineConfig.model_validate(values)
+    except ValidationError as error:
+        raise RequestError(_first_problem(error, where)) from None
+
+
+def keys_of(section: str) -> list[str]:
+    """The setting names of one section."""
+    model = PipelineConfig.model_fields[section].annotation
+    assert isinstance(model, type)
+    assert issubclass(model, BaseModel)
+    return list(model.model_fields)
+
+
+def suggestion(key: str) -> str:
+    """A hint for a key nobody knows: the nearest known one, else where to look."""
+    known = [
+        f"{section}.{name}" for section in PipelineConfig.model_fields for name in keys_of(section)
+    ]
+    known += list(PipelineConfig.model_fields)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    if not near and "." in key:
+        tail = key.split(".", 1)[1]
+        near = [name for name in known if name.endswith(f".{tail}")]
+    return f"did you mean {near[0]}?" if near else "`corpusmith run --help` lists the keys"
+
+
+def _read_toml(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if source in presets():
+        text = (resources.files("deployments") / "configs" / f"{source}.toml").read_text("utf-8")
+    elif path.is_file():
+        text = _read_text(path)
+    else:
+        names = ", ".join(presets())
+        raise RequestError(
+            f"config {source!r} is neither a preset nor a file: use one of {names}, or a .toml file"
+        )
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RequestError(f"config {source} is not valid TOML: {error}") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"config {path} cannot be read: {error}") from None
+
+
+def _first_problem(error: ValidationError, where: str) -> str:
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key} in {where}: {suggestion(key)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}, got {problem['input']!r} ({where})"

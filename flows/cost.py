@@ -1,0 +1,163 @@
+"""What each stage is expected to cost on this machine. Estimates from sizes, not promises."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flows.config import PipelineConfig
+from flows.graph import StageName
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.sources import list_sources
+from tasks.pretrain.sizes import num_parameters, training_flops_per_token
+from tasks.store.manifest import Manifest
+
+BYTES_PER_TOKEN_AT_8K = 3.2  # English text; grows by about a quarter with each doubling
+GZIP_RATIO = 2.7  # of English text
+DOCUMENTATION_SHARE = 0.1  # of Python's source files
+INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
+INGEST_BYTES_PER_S = 4e6
+VOCAB_BYTES_PER_S = 1e6
+FORWARD_SHARE = 1 / 3  # of the work of training on a token
+MODEL_SHARE = 0.25  # of the machine's matrix speed that training reaches
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one stage is expected to take."""
+
+    seconds: float
+    disk_bytes: int = 0
+    memory_bytes: int = INTERPRETER_BYTES
+    num_parameters: int = 0
+    num_tokens: int = 0
+    flops: float = 0.0
+
+    @property
+    def summary(self) -> str:
+        """One line for a table."""
+        parts = [f"{self.seconds:,.0f} s"]
+        if self.num_parameters:
+            parts.append(f"{self.num_parameters / 1e6:.1f} M parameters")
+        if self.num_tokens:
+            parts.append(f"{self.num_tokens:,} tokens")
+        if self.flops:
+            parts.append(f"{self.flops:.1e} FLOP")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What the estimates rest on."""
+
+    num_bytes: int
+    num_corpus_tokens: int
+    num_parameters: int
+    flops_per_token: float
+    flops_per_s: float
+
+
+def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dict[StageName, Cost]:
+    """The cost of each stage, from what is committed already and from the sources' sizes."""
+    sizes = _sizes(config, known)
+    parameters_bytes = 4 * sizes.num_parameters
+    checkpoints_bytes = 3 * parameters_bytes * config.pretrain.num_checkpoints
+    return {
+        "ingest": Cost(2 + sizes.num_bytes / INGEST_BYTES_PER_S, sizes.num_bytes),
+        "vocab": Cost(8 + sizes.num_bytes / VOCAB_BYTES_PER_S, 40 * config.vocab.vocab_size),
+        "tokenize": Cost(
+            1 + sizes.num_bytes / INGEST_BYTES_PER_S,
+            3 * sizes.num_corpus_tokens,
+            num_tokens=sizes.num_corpus_tokens,
+        ),
+        "pretrain": _pretrain(config, sizes, checkpoints_bytes),
+        "tune": _tune(config, sizes, checkpoints_bytes),
+        "probe": Cost(15.0, 500_000),
+        "evaluate": Cost(10 + _encode_s(sizes) / 5, 500_000),
+        "export": Cost(3 + _encode_s(sizes), sizes.num_corpus_tokens * 8),
+    }
+
+
+def _sizes(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> _Sizes:
+    num_bytes = _text_bytes(config.ingest)
+    vocab_size = config.vocab.vocab_size
+    shape = config.pretrain.shape
+    metrics: dict[str, Any] = {}
+    if "tokenize" in known:
+        metrics = known["tokenize"].information.get("metrics", {})
+    guessed = num_bytes / (BYTES_PER_TOKEN_AT_8K + 0.25 * math.log2(vocab_size / 8192))
+    return _Sizes(
+        num_bytes=num_bytes,
+        num_corpus_tokens=int(metrics.get("num_tokens", guessed)),
+        num_parameters=num_parameters(shape, vocab_size),
+        flops_per_token=training_flops_per_token(
+            shape,
+            vocab_size,
+            row_tokens=config.tokenize.row_tokens,
+            mask_frac=config.pretrain.mask_frac,
+        ),
+        flops_per_s=measured_flops_per_s(),
+    )
+
+
+def _text_bytes(config: IngestConfig) -> int:
+    sources = list_sources(config)
+    plain = sum(source.num_bytes for source in sources if not source.name.endswith(".gz"))
+    packed = sum(source.num_bytes for source in sources if source.name.endswith(".gz"))
+    share = 1.0 if config.paths else DOCUMENTATION_SHARE
+    return int(share * (plain + GZIP_RATIO * packed))
+
+
+def _pretrain(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
+    rows = config.pretrain.rows_per_step
+    num_tokens = config.pretrain.max_steps * rows * config.tokenize.row_tokens
+    flops = num_tokens * sizes.flops_per_token
+    seconds = flops / (sizes.flops_per_s * MODEL_SHARE)
+    if config.pretrain.max_minutes:
+        seconds = min(seconds, 60 * config.pretrain.max_minutes)
+    return Cost(
+        seconds=seconds,
+        disk_bytes=disk_bytes,
+        memory_bytes=INTERPRETER_BYTES + 16 * sizes.num_parameters + _activation_bytes(config),
+        num_parameters=sizes.num_parameters,
+        num_tokens=num_tokens,
+        flops=flops,
+    )
+
+
+def _activation_bytes(config: PipelineConfig) -> int:
+    """About what the backward pass keeps: some twenty vectors a token and layer, in float32."""
+    shape = config.pretrain.shape
+    rows = config.pretrain.micro_rows or config.pretrain.rows_per_step
+    return rows * config.tokenize.row_tokens * shape.num_layers * shape.hidden_size * 20 * 4
+
+
+def _tune(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
+    span_tokens = (config.tune.span_min_tokens + config.tune.span_max_tokens) // 2
+    num_tokens = config.tune.max_steps * config.tune.documents_per_batch * 2 * span_tokens
+    flops = num_tokens * sizes.flops_per_token
+    seconds = flops / (sizes.flops_per_s * MODEL_SHARE)
+    return Cost(seconds, disk_bytes, num_tokens=num_tokens, flops=flops)
+
+
+def _encode_s(sizes: _Sizes) -> float:
+    flops = sizes.num_corpus_tokens * sizes.flops_per_token * FORWARD_SHARE
+    return flops / (sizes.flops_per_s * MODEL_SHARE)
+
+
+def measured_flops_per_s(*, tries: int = 5) -> float:
+    """The matrix speed of this machine in the precision training would use; takes moments."""
+    import torch
+
+    from tasks.runtime.devices import pick_device, pick_precision
+
+    device = pick_device("auto")
+    width = 8192 if device.type == "cuda" else 1024
+    matrix = torch.ones(width, width, dtype=pick_precision("auto", device), device=device)
+    best_s = math.inf
+    for _ in range(tries):
+        started = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()  # reading a value waits for the device
+        best_s = min(best_s, time.perf_counter() - started)
+    return 2 * width**3 / best_s

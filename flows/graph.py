@@ -1,0 +1,62 @@
+"""The chain's shape: which stage feeds which.
+
+files -> ingest -> vocab -> tokenize -> pretrain -> tune -> export -> release
+                                           |          |
+                                         probe     evaluate
+"""
+
+from typing import Literal, get_args
+
+from model.errors import RequestError
+from tasks.stage import Stage
+
+StageName = Literal[
+    "ingest", "vocab", "tokenize", "pretrain", "tune", "probe", "evaluate", "export"
+]
+STAGE_NAMES: tuple[StageName, ...] = get_args(StageName)  # in the order in which they run
+
+UPSTREAM: dict[StageName, tuple[StageName, ...]] = {
+    "ingest": (),
+    "vocab": ("ingest",),
+    "tokenize": ("ingest", "vocab"),
+    "pretrain": ("vocab", "tokenize"),
+    "tune": ("ingest", "vocab", "tokenize", "pretrain"),
+    "probe": ("ingest", "vocab", "tokenize", "pretrain"),
+    "evaluate": ("ingest", "vocab", "tokenize", "pretrain", "tune"),
+    "export": ("ingest", "vocab", "tune"),
+}
+
+
+def stages_for(until: StageName | None) -> list[StageName]:
+    """The stages a run takes, in order: all of them, or `until` and what it stands on."""
+    if until is None:
+        return list(STAGE_NAMES)
+    wanted = {until}
+    for name in reversed(STAGE_NAMES):
+        if name in wanted:
+            wanted.update(UPSTREAM[name])
+    return [name for name in STAGE_NAMES if name in wanted]
+
+
+def load_stage(name: StageName) -> Stage:
+    """The stage of that name. Imports its code, and with it the libraries it needs, only now."""
+    match name:
+        case "ingest":
+            from tasks.ingest.stage import INGEST as stage
+        case "vocab":
+            from tasks.vocab.stage import VOCAB as stage
+        case "tokenize":
+            from tasks.tokenize.stage import TOKENIZE as stage
+        case "pretrain":
+            from tasks.pretrain.stage import PRETRAIN as stage
+        case "tune":
+            from tasks.tune.stage import TUNE as stage
+        case "probe":
+            from tasks.probe.stage import PROBE as stage
+        case "evaluate":
+            from tasks.evaluate.stage import EVALUATE as stage
+        case "export":
+            from tasks.export.stage import EXPORT as stage
+        case _:
+            raise RequestError(f"there is no stage {name!r}: name one of {', '.join(STAGE_NAMES)}")
+    return stage

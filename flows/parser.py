@@ -1,0 +1,117 @@
+"""The commands and their options."""
+
+import argparse
+from collections.abc import Sequence
+from typing import NoReturn
+
+from flows.config import PipelineConfig, presets
+from flows.graph import STAGE_NAMES, stages_for
+from flows.options import add_options, normalise, refuse_unknown
+from model.errors import RequestError
+
+DESCRIPTION = "Train an encoder on your own text, look inside it, and embed your documents."
+
+STAGE_HELP = {
+    "ingest": "read, clean, deduplicate and split documents",
+    "vocab": "learn the vocabulary",
+    "tokenize": "encode the corpus and plan the packing",
+    "pretrain": "train the encoder by masked language modelling",
+    "tune": "train document embeddings",
+    "probe": "measure what each layer and each head knows",
+    "evaluate": "score the embedder beside classic baselines",
+    "export": "embed all documents into Parquet",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(f"{message}: `{self.prog} --help` shows what can be said")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line.
+
+    Raises:
+        RequestError: an unknown command or option, or a value missing.
+    """
+    options, unknown = build_parser().parse_known_args(normalise(arguments))
+    refuse_unknown(unknown)
+    return options
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Every command with every option."""
+    parser = _Parser(prog="corpusmith", description=DESCRIPTION, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_chain_commands(commands)
+    _add_release_commands(commands)
+    _add_workspace_commands(commands)
+    return parser
+
+
+_Commands = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _add_chain_commands(commands: "_Commands[_Parser]") -> None:
+    run = _command(commands, "run", "run the whole chain and publish the embeddings")
+    _add_chain_arguments(run, list(PipelineConfig.model_fields))
+    for stage in STAGE_NAMES:
+        command = _command(commands, stage, STAGE_HELP[stage])
+        _add_chain_arguments(command, [*stages_for(stage), "privacy", "tracking"])
+    plan = _command(commands, "plan", "show what a run would do, reuse and cost")
+    _add_chain_arguments(plan, list(PipelineConfig.model_fields))
+    plan.add_argument("--why", action="store_true", help="name what makes a stage run again")
+
+
+def _add_release_commands(commands: "_Commands[_Parser]") -> None:
+    search = _command(commands, "search", "find documents by meaning in the released embeddings")
+    search.add_argument("words", metavar="WORDS", help="what to look for")
+    search.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
+    embed = _command(commands, "embed", "embed files with the released embedder")
+    embed.add_argument("files", nargs="+", metavar="FILE", help="text files or corpora")
+    embed.add_argument(
+        "--output", default="embeddings.parquet", metavar="FILE", help="the Parquet file to write"
+    )
+    release = _command(commands, "release", "what is published")
+    release.add_argument("action", choices=["list"], help="list: every release, newest first")
+
+
+def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:
+    _command(commands, "status", "artifacts, runs and the release of a workspace")
+    lineage = _command(commands, "lineage", "the chain from a file back to its sources")
+    lineage.add_argument("path", metavar="PATH", help="an artifact or any file inside one")
+    _command(commands, "verify", "check every file of every artifact against its hash")
+    gc = _command(commands, "gc", "list, or delete, what nothing refers to")
+    gc.add_argument("--yes", action="store_true", help="delete; without it nothing is touched")
+    gc.add_argument("--older-than-days", type=float, default=7.0, metavar="DAYS", help="default: 7")
+    _command(commands, "doctor", "check this machine and installation")
+    ui = _command(commands, "ui", "open the MLflow and Prefect pages on loopback")
+    ui.add_argument("--mlflow-port", type=int, default=5000, metavar="PORT", help="default: 5000")
+    ui.add_argument("--prefect-port", type=int, default=4200, metavar="PORT", help="default: 4200")
+
+
+def _command(commands: "_Commands[_Parser]", name: str, text: str) -> _Parser:
+    command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    command.add_argument(
+        "--workspace", default="./workspace", metavar="DIR", help="default: ./workspace"
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    command.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return command
+
+
+def _add_chain_arguments(command: _Parser, sections: Sequence[str]) -> None:
+    command.usage = f"{command.prog} [PATH ...] [--config PRESET|FILE] [--SECTION.KEY VALUE ...]"
+    command.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="files, folders or globs; none: the documentation of Python's standard library",
+    )
+    command.add_argument(
+        "--config",
+        default="smoke",
+        metavar="PRESET|FILE",
+        help=f"one of {', '.join(presets())}, or a .toml file (default: smoke)",
+    )
+    add_options(command, sections)

@@ -1,0 +1,92 @@
+"""Performs one stage inside its Prefect flow: watched, tracked, and with its shards as tasks."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows.graph import StageName, load_stage
+from flows.reporting import StageReporter
+from flows.session import Session, session
+from tasks.execute import Outcome, execute
+from tasks.settings import StageConfig
+from tasks.stage import Stage
+from tasks.store.artifact import ArtifactRef
+from tasks.tracking import StageTrack
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def perform(
+    name: StageName, config: StageConfig, inputs: Mapping[str, ArtifactRef], workspace: str
+) -> Any:
+    """Run the stage, or find that it has run.
+
+    Returns:
+        The artifact's reference; as a Prefect state named "Reused" where nothing had to be done.
+    """
+    params = config.model_dump(mode="json")
+    tags = {"prefect.flow_run_id": str(flow_run.id)}
+    with session(workspace, experiment="corpusmith", params={name: params}, tags=tags) as run:
+        stage = load_stage(name)
+        with (
+            run.tracker.stage(name, params) as track,
+            StageReporter(name, track, run.console) as report,
+        ):
+            outcome = execute(
+                stage, config, inputs, store=run.store, report=report, map_shards=map_as_tasks
+            )
+            _record(stage, outcome, run, track)
+        if outcome.reused:
+            return Completed(name="Reused", message=outcome.ref.path, data=outcome.ref)
+        return outcome.ref
+
+
+def map_as_tasks(
+    function: Callable[[Item], Result], shards: Sequence[Item], *, name: str
+) -> list[Result]:
+    """Each shard as a Prefect task, as many at a time as there are processors.
+
+    Results stay in memory: they are small, and what matters is in the staging folder.
+    """
+
+    @task(
+        name=name,
+        task_run_name=name + "-{index:05d}",
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    def run_shard(index: int) -> Result:
+        return function(shards[index])
+
+    futures = [run_shard.submit(index) for index in range(len(shards))]
+    return [future.result() for future in futures]
+
+
+def shard_runner() -> ThreadPoolTaskRunner[Any]:
+    """Threads for the shards: the libraries that do the work release the interpreter's lock."""
+    return ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1)
+
+
+def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> None:
+    run.outcomes[stage.name] = outcome
+    track.tag("corpusmith.reused", str(outcome.reused).lower())
+    track.tag("corpusmith.content_id", outcome.ref.content_id)
+    track.metrics(outcome.metrics)
+    folder = run.workspace.path / outcome.ref.path
+    if stage.name == "ingest":
+        track.dataset("corpus", outcome.ref.content_id, outcome.ref.path, "training")
+    if not outcome.reused:
+        for file in stage.tracked_files:
+            track.artifact(folder / file, None)
+    rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
+    create_table_artifact(
+        table=rows, key=f"{stage.name}-metrics", description=f"`{outcome.ref.path}`"
+    )

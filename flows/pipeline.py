@@ -1,0 +1,104 @@
+"""The whole chain as one Prefect flow: from files to a release."""
+
+from typing import Any
+
+from prefect import Flow, flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+
+from flows import stages
+from flows.config import PipelineConfig
+from flows.graph import UPSTREAM, StageName, stages_for
+from flows.session import Session, session
+from tasks.release.pointer import Release, publish
+from tasks.store.artifact import ArtifactRef
+
+MODEL_NAME = "corpusmith-embedder"
+FLOWS: dict[StageName, Flow[..., Any]] = {
+    "ingest": stages.ingest,
+    "vocab": stages.vocab,
+    "tokenize": stages.tokenize,
+    "pretrain": stages.pretrain,
+    "tune": stages.tune,
+    "probe": stages.probe,
+    "evaluate": stages.evaluate,
+    "export": stages.export,
+}
+ARTIFACT: dict[StageName, str] = {  # what the stage flows call the artifact of each stage
+    "ingest": "corpus",
+    "vocab": "vocabulary",
+    "tokenize": "tokens",
+    "pretrain": "encoder",
+    "tune": "embedder",
+}
+
+
+@flow(flow_run_name="pipeline-{workspace}", persist_result=True, result_serializer="json")
+def pipeline(
+    config: PipelineConfig, workspace: str = stages.WORKSPACE, until: StageName | None = None
+) -> dict[str, Any]:
+    """Run the chain and publish its embeddings; or run it up to one stage, without side branches.
+
+    Returns:
+        The run's record: run id, artifacts, metrics, and where MLflow and Prefect keep it.
+    """
+    flow_run_id = str(flow_run.id)
+    with session(
+        workspace,
+        experiment=config.tracking.experiment,
+        params=config.model_dump(mode="json"),
+        tags={"prefect.flow_run_id": flow_run_id},
+    ) as run:
+        made: dict[StageName, ArtifactRef] = {}
+        for name in stages_for(until):
+            inputs = {ARTIFACT[upstream]: made[upstream] for upstream in UPSTREAM[name]}
+            reference = FLOWS[name](getattr(config, name), **inputs, workspace=workspace)
+            made[name] = ArtifactRef.model_validate(reference)
+        record = describe(run, flow_run_id)
+        if until is None:
+            release = publish_release(run, made)
+            record["release"] = release.model_dump(mode="json")
+        run.workspace.write_run(run.run_id, record)
+        return record
+
+
+def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
+    """The record of a run, as the command line prints it with ``--json``."""
+    return {
+        "run_id": run.run_id,
+        "workspace": str(run.workspace.path),
+        "artifacts": {
+            name: {
+                **outcome.ref.model_dump(mode="json", include={"input_id", "content_id", "path"}),
+                "reused": outcome.reused,
+                "seconds": outcome.seconds,
+            }
+            for name, outcome in run.outcomes.items()
+        },
+        "metrics": {
+            f"{name}/{metric}": value
+            for name, outcome in run.outcomes.items()
+            for metric, value in outcome.metrics.items()
+        },
+        "mlflow": run.tracker.about,
+        "prefect": {"flow_run_id": flow_run_id},
+    }
+
+
+def publish_release(run: Session, made: dict[StageName, ArtifactRef]) -> Release:
+    """Switch the published pointer to this run's embedder and export, as a Prefect task.
+
+    The tracker's alias follows the pointer, so it is set after it, and again by every run.
+    """
+
+    @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
+    def switch() -> Release:
+        scores = run.outcomes["evaluate"].metrics
+        return publish(run.workspace, embedder=made["tune"], export=made["export"], scores=scores)
+
+    release = switch()
+    metadata = {"content_id": release.embedder.content_id, "release": str(release.id)}
+    folder = run.workspace.path / release.embedder.path
+    run.tracker.register_embedder(folder, MODEL_NAME, metadata)
+    run.tracker.set_champion(MODEL_NAME, metadata)
+    return release

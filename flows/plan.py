@@ -1,0 +1,112 @@
+"""What a run would do and reuse, before anything starts; nothing is written."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from flows.config import PipelineConfig
+from flows.cost import Cost, estimate
+from flows.graph import STAGE_NAMES, StageName, load_stage
+from model.errors import ArtifactError
+from tasks.execute import identify
+from tasks.ingest.paths import check_paths
+from tasks.store.identity import Identity, explain_difference
+from tasks.store.manifest import Manifest, read_manifest
+from tasks.store.workspace import Workspace
+
+
+def plan_run(config: PipelineConfig, location: str, *, why: bool) -> dict[str, Any]:
+    """Each stage with its input id and whether it would run, and what the run would cost.
+
+    Raises:
+        RequestError: a source path does not exist or the workspace cannot be read.
+    """
+    check_paths(config.ingest)
+    workspace = Workspace.at(location)
+    identities = _identities(config)
+    known = {name: _manifest(workspace, identity) for name, identity in identities.items()}
+    costs = estimate(config, {name: manifest for name, manifest in known.items() if manifest})
+    stages = [
+        _describe(identity, known[name], costs[name], workspace, why=why)
+        for name, identity in identities.items()
+    ]
+    return {"workspace": str(workspace.path), "stages": stages, "totals": _totals(costs, known)}
+
+
+def _identities(config: PipelineConfig) -> dict[StageName, Identity]:
+    identities: dict[StageName, Identity] = {}
+    for name in STAGE_NAMES:
+        ids: dict[str, str] = {done: identities[done].input_id for done in identities}
+        identities[name] = identify(load_stage(name), getattr(config, name), ids)
+    return identities
+
+
+def _manifest(workspace: Workspace, identity: Identity) -> Manifest | None:
+    """The committed answer to this request. A damaged one would be made again."""
+    try:
+        return read_manifest(workspace.artifact_folder(identity.stage, identity.input_id))
+    except ArtifactError:
+        return None
+
+
+def _describe(
+    identity: Identity, manifest: Manifest | None, cost: Cost, workspace: Workspace, *, why: bool
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "stage": identity.stage,
+        "action": "reuse" if manifest else "run",
+        "input_id": identity.input_id,
+        "expects": "" if manifest else cost.summary,
+        "seconds": 0.0 if manifest else round(cost.seconds, 1),
+    }
+    if why:
+        described["why"] = [] if manifest else _reasons(workspace, identity)
+    return described
+
+
+def _reasons(workspace: Workspace, wanted: Identity) -> list[str]:
+    """What sets the request apart from the nearest one that was answered before.
+
+    That an upstream stage runs again says something only where nothing else does.
+    """
+    differences = [
+        (explain_difference(_with_inputs_of(manifest.identity, wanted), wanted), manifest)
+        for manifest in _manifests(workspace, wanted.stage)
+    ]
+    if not differences:
+        return [f"{wanted.stage}: has not run in this workspace"]
+    own, nearest = min(differences, key=lambda difference: len(difference[0]))
+    changed = [
+        upstream
+        for upstream, input_id in wanted.inputs.items()
+        if nearest.identity.inputs.get(upstream) != input_id
+    ]
+    if own or not changed:
+        return own or [f"{wanted.stage}: its artifact is damaged"]
+    return [f"{wanted.stage}: follows {', '.join(changed)}"]
+
+
+def _with_inputs_of(old: Identity, new: Identity) -> Identity:
+    """The old request as if it had read what the new one reads."""
+    return old.model_copy(update={"inputs": new.inputs})
+
+
+def _manifests(workspace: Workspace, stage: str) -> Iterator[Manifest]:
+    for folder in sorted(workspace.artifacts.joinpath(stage).glob("*")):
+        try:
+            yield read_manifest(folder)
+        except ArtifactError:
+            continue
+
+
+def _totals(
+    costs: dict[StageName, Cost], known: dict[StageName, Manifest | None]
+) -> dict[str, Any]:
+    due = [cost for name, cost in costs.items() if not known[name]]
+    return {
+        "seconds": round(sum(cost.seconds for cost in due), 1),
+        "disk_bytes": sum(cost.disk_bytes for cost in due),
+        "memory_bytes": max((cost.memory_bytes for cost in due), default=0),
+        "num_parameters": costs["pretrain"].num_parameters,
+        "training_tokens": costs["pretrain"].num_tokens,
+        "training_flops": costs["pretrain"].flops,
+    }

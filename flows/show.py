@@ -1,0 +1,190 @@
+"""How a person sees each command's answer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Answer = dict[str, Any]
+
+MAX_SOURCES = 10  # named of a lineage; --json has them all
+HEADLINES = {  # what a reader wants of each stage, at most three numbers
+    "ingest": ("num_kept", "num_duplicate", "num_quarantined"),
+    "vocab": ("vocab_size", "bytes_per_token"),
+    "tokenize": ("num_tokens", "fill_frac"),
+    "pretrain": ("validation_loss", "unigram_loss", "validation_bits_per_byte"),
+    "tune": ("initial_recall_at_1", "validation_recall_at_1"),
+    "probe": ("bigram_shift_accuracy", "random_bigram_shift_accuracy"),
+    "evaluate": ("half_document_recall_at_1",),
+    "export": ("num_documents", "dim", "documents_per_second"),
+}
+
+
+def run(answer: Answer) -> None:
+    """Artifacts, scores beside their baselines, where to look, and example searches."""
+    console = Console()
+    console.print(_artifact_table(answer))
+    if "scores" in answer:
+        console.print(_score_table(answer["scores"]))
+    for search_answer in answer.get("searches", []):
+        search(search_answer)
+    console.print(_where(answer))
+
+
+def search(answer: Answer) -> None:
+    """Each hit with its score, its id and the passage that fits best, on one line."""
+    console = Console()
+    console.print(f'search "{answer["query"]}"', style="bold", markup=False)
+    for hit in answer["hits"]:
+        passage = " ".join((hit["text"] or "").split())
+        line = f"  {hit['score']:.3f}  {hit['title'] or hit['doc_id']}  "
+        console.print(Text(line + passage), no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def plan(answer: Answer) -> None:
+    """Stage by stage: reuse or run, what it is expected to cost, and why."""
+    console = Console()
+    table = Table(title="plan", title_justify="left", box=None)
+    for column in ("stage", "would", "input id", "expects"):
+        table.add_column(column)
+    for stage in answer["stages"]:
+        table.add_row(
+            stage["stage"], stage["action"], stage["input_id"][:12], Text(stage["expects"])
+        )
+    console.print(table)
+    console.print(_totals(answer["totals"]), highlight=False)
+    for reason in (reason for stage in answer["stages"] for reason in stage.get("why", [])):
+        console.print(reason, style="yellow", markup=False, highlight=False)
+
+
+def embed(answer: Answer) -> None:
+    """How many documents went where."""
+    Console().print(f"{answer['num_documents']} documents embedded into {answer['path']}")
+
+
+def release(answer: Answer) -> None:
+    """Every release, newest first; the current one is marked."""
+    console = Console()
+    if not answer["releases"]:
+        console.print("nothing is published yet: `corpusmith run` publishes")
+    for each in answer["releases"]:
+        mark = "*" if each["id"] == answer["current"] else " "
+        console.print(f"{mark} {each['id']}  {each['export']['path']}", markup=False)
+
+
+def status(answer: Answer) -> None:
+    """The artifacts there are, the runs, and what is published."""
+    console = Console()
+    table = Table(title=answer["workspace"], title_justify="left", box=None)
+    for column in ("stage", "artifact", "MB", "seconds"):
+        table.add_column(column, justify="right" if column in ("MB", "seconds") else "left")
+    for each in answer["artifacts"]:
+        size = f"{each['bytes'] / 1e6:.1f}"
+        table.add_row(each["stage"], each["path"], size, str(each["seconds"]))
+    console.print(table)
+    console.print(f"runs: {len(answer['runs'])}")
+    published = answer["release"]
+    console.print(f"release: {published['id'] if published else 'none yet'}")
+
+
+def lineage(answer: Answer) -> None:
+    """The chain, nearest first, down to the source files."""
+    console = Console(soft_wrap=True)
+    for link in answer["chain"]:
+        gone = "" if link["present"] else "  (no longer here)"
+        inputs = ", ".join(link["inputs"])
+        reads = f"  <- {inputs}" if inputs else ""
+        console.print(f"{link['path']}{reads}{gone}", markup=False, highlight=False)
+        for name, sha256 in link.get("sources", [])[:MAX_SOURCES]:
+            console.print(f"    {name}  {sha256[:12]}", markup=False, highlight=False)
+        if len(link.get("sources", [])) > MAX_SOURCES:
+            more = len(link["sources"]) - MAX_SOURCES
+            console.print(f"    and {more} more source files", markup=False)
+
+
+def verify(answer: Answer) -> None:
+    """That all is well; problems are an error of the command."""
+    Console().print(f"{answer['artifacts']} artifacts, every file as its manifest says")
+
+
+def gc(answer: Answer) -> None:
+    """What goes, or would go."""
+    console = Console()
+    for each in answer["paths"]:
+        console.print(f"{each['bytes'] / 1e6:9.1f} MB  {each['path']}", markup=False)
+    total = sum(each["bytes"] for each in answer["paths"]) / 1e6
+    done = "deleted" if answer["deleted"] else "would be deleted with --yes"
+    console.print(f"{len(answer['paths'])} folders, {total:.1f} MB {done}")
+
+
+def doctor(answer: Answer) -> None:
+    """Each check with its finding."""
+    console = Console()
+    for check in answer["checks"]:
+        mark = "ok  " if check["ok"] else "FAIL"
+        console.print(f"{mark} {check['name']}: {check['finding']}", markup=False, highlight=False)
+
+
+def nothing(answer: Answer) -> None:
+    """For commands that have said everything while they ran."""
+
+
+def _artifact_table(answer: Answer) -> Table:
+    table = Table(title=f"run {answer['run_id']}", title_justify="left", box=None)
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("artifact")
+    table.add_column("measured", overflow="fold")
+    for stage, made in answer["artifacts"].items():
+        name = f"{made['input_id'][:12]}{' reused' if made['reused'] else ''}"
+        measured = _headline(stage, answer["metrics"])
+        table.add_row(stage, f"{made['seconds']:.1f}", name, Text(measured))
+    return table
+
+
+def _headline(stage: str, metrics: dict[str, float]) -> str:
+    named = [(name, metrics.get(f"{stage}/{name}")) for name in HEADLINES[stage]]
+    return ", ".join(f"{name} {_number(value)}" for name, value in named if value is not None)
+
+
+def _number(value: float) -> str:
+    if value == int(value) and abs(value) >= 10:
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def _score_table(scores: Sequence[Answer]) -> Table:
+    """A row a system, a column a measure; the intervals stand in the report."""
+    columns = list(dict.fromkeys((row["task"], row["measure"]) for row in scores))
+    table = Table(title="scores on the test split", title_justify="left", box=None)
+    table.add_column("")
+    for task, measure in columns:
+        table.add_column(f"{task}\n{measure}", justify="right")
+    for system in dict.fromkeys(row["system"] for row in scores):
+        own = {(r["task"], r["measure"]): r for r in scores if r["system"] == system}
+        cells = [f"{own[column]['value']:.3f}" if column in own else "" for column in columns]
+        table.add_row(system, *cells, style="bold" if system == "corpusmith" else "")
+    return table
+
+
+def _where(answer: Answer) -> Text:
+    lines = [
+        f"MLflow      {answer['mlflow']['tracking_uri']}",
+        f"Prefect     flow run {answer['prefect']['flow_run_id']}",
+        f"both pages  corpusmith ui --workspace {answer['workspace']}",
+    ]
+    if "published" in answer:
+        lines.insert(0, f"embeddings  {answer['published']}")
+        lines.insert(1, f"report      {answer['report']}")
+    return Text("\n".join(lines))
+
+
+def _totals(totals: Answer) -> str:
+    return (
+        f"about {totals['seconds']:,.0f} s, {totals['memory_bytes'] / 1e9:.1f} GB of memory, "
+        f"{totals['disk_bytes'] / 1e6:,.0f} MB of disk; an encoder of "
+        f"{totals['num_parameters'] / 1e6:.1f} M parameters, trained on "
+        f"{totals['training_tokens']:,} tokens with {totals['training_flops']:.1e} FLOP"
+    )

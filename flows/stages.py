@@ -1,0 +1,115 @@
+"""One Prefect flow a stage. Each takes its settings and references to what it reads, and returns
+a reference to what it made."""
+
+from typing import Any
+
+from prefect import flow
+from tasks.tokenize.config import TokenizeConfig
+from tasks.tune.config import TuneConfig
+from tasks.vocab.config import VocabConfig
+
+from flows.perform import perform
+from tasks.evaluate.config import EvaluateConfig
+from tasks.export.config import ExportConfig
+from tasks.ingest.config import IngestConfig
+from tasks.pretrain.config import PretrainConfig
+from tasks.probe.config import ProbeConfig
+from tasks.store.artifact import ArtifactRef
+
+WORKSPACE = "workspace"
+
+
+@flow(persist_result=True, result_serializer="json")
+def ingest(config: IngestConfig, workspace: str = WORKSPACE) -> Any:
+    """Read, clean, deduplicate and split documents."""
+    return perform("ingest", config, {}, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def vocab(config: VocabConfig, corpus: ArtifactRef, workspace: str = WORKSPACE) -> Any:
+    """Learn the vocabulary."""
+    return perform("vocab", config, {"ingest": corpus}, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def tokenize(
+    config: TokenizeConfig,
+    corpus: ArtifactRef,
+    vocabulary: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Encode the corpus and plan the packing."""
+    return perform("tokenize", config, {"ingest": corpus, "vocab": vocabulary}, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def pretrain(
+    config: PretrainConfig,
+    vocabulary: ArtifactRef,
+    tokens: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Train the encoder by masked language modelling."""
+    return perform("pretrain", config, {"vocab": vocabulary, "tokenize": tokens}, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def tune(
+    config: TuneConfig,
+    corpus: ArtifactRef,
+    vocabulary: ArtifactRef,
+    tokens: ArtifactRef,
+    encoder: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Train document embeddings."""
+    inputs = {"ingest": corpus, "vocab": vocabulary, "tokenize": tokens, "pretrain": encoder}
+    return perform("tune", config, inputs, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def probe(
+    config: ProbeConfig,
+    corpus: ArtifactRef,
+    vocabulary: ArtifactRef,
+    tokens: ArtifactRef,
+    encoder: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Measure what each layer and each head knows."""
+    inputs = {"ingest": corpus, "vocab": vocabulary, "tokenize": tokens, "pretrain": encoder}
+    return perform("probe", config, inputs, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def evaluate(
+    config: EvaluateConfig,
+    corpus: ArtifactRef,
+    vocabulary: ArtifactRef,
+    tokens: ArtifactRef,
+    encoder: ArtifactRef,
+    embedder: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Score the embedder beside classic baselines."""
+    inputs = {
+        "ingest": corpus,
+        "vocab": vocabulary,
+        "tokenize": tokens,
+        "pretrain": encoder,
+        "tune": embedder,
+    }
+    return perform("evaluate", config, inputs, workspace)
+
+
+@flow(persist_result=True, result_serializer="json")
+def export(
+    config: ExportConfig,
+    corpus: ArtifactRef,
+    vocabulary: ArtifactRef,
+    embedder: ArtifactRef,
+    workspace: str = WORKSPACE,
+) -> Any:
+    """Embed all documents into Parquet."""
+    inputs = {"ingest": corpus, "vocab": vocabulary, "tune": embedder}
+    return perform("export", config, inputs, workspace)

@@ -1,0 +1,81 @@
+"""Runs the command line on a small corpus the way a user does, for the tests of whole flows."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+QUICK = """
+    --vocab.vocab-size 512 --tokenize.row-tokens 64 --pretrain.size tiny --pretrain.num-layers 2
+    --pretrain.hidden-size 64 --pretrain.num-heads 2 --pretrain.intermediate-size 96
+    --pretrain.max-steps 24 --tune.max-steps 8 --tune.documents-per-batch 16
+    --probe.num-documents 40 --evaluate.min-words 5 --evaluate.num-resamples 100
+""".split()
+
+
+@dataclass
+class Chain:
+    """A corpus and a workspace, with the settings that make a run quick."""
+
+    corpus: Path
+    workspace: Path
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "flows", *arguments, "--workspace", str(self.workspace)]
+
+    def run(self, command: str = "run", *more: str) -> dict[str, Any]:
+        """The answer of a run, or of a stage, that must succeed."""
+        return self.answer(
+            command, str(self.corpus), *QUICK, "--ingest.label-column", "topic", *more
+        )
+
+    def answer(self, *arguments: str) -> dict[str, Any]:
+        """The one JSON object a command prints."""
+        done = self.try_(*arguments, "--json")
+        assert done.returncode == 0, done.stderr[-4000:]
+        [line] = done.stdout.splitlines()
+        parsed: dict[str, Any] = json.loads(line)
+        return parsed
+
+    def try_(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, env=plain())
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        """A run in the background."""
+        arguments = ["run", str(self.corpus), *QUICK, "--ingest.label-column", "topic", *more]
+        return subprocess.Popen(
+            self.command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=plain(),
+        )
+
+    def wait_for(self, pattern: str, process: subprocess.Popen[str], seconds: float = 120) -> Path:
+        """The first path below the workspace that matches, as soon as it exists."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and process.poll() is None:
+            for path in self.workspace.glob(pattern):
+                return path
+            time.sleep(0.02)
+        raise AssertionError(f"no {pattern} before the run ended: {process.communicate()}")
+
+
+def plain() -> dict[str, str]:
+    """The environment without servers that a developer may have set."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT", "MLFLOW"))
+    }
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL the run itself, as an out-of-memory killer does; what it started is left behind."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=30)

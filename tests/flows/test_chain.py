@@ -1,0 +1,185 @@
+"""The whole chain on a real small corpus, with Prefect and MLflow as a user has them."""
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars
+import pyarrow.parquet as pq
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from tests.corpora import topic_documents, write_jsonl
+from tests.flows.chain import Chain, kill
+
+pytestmark = pytest.mark.slow
+
+STAGES = ["ingest", "vocab", "tokenize", "pretrain", "tune", "probe", "evaluate", "export"]
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    folder = tmp_path_factory.mktemp("chain")
+    documents = topic_documents(400)
+    documents.append({**documents[0], "id": "twin"})
+    return Chain(write_jsonl(folder / "topics.jsonl", documents), folder / "workspace")
+
+
+@pytest.fixture(scope="module")
+def first(chain: Chain) -> dict:
+    return chain.run()
+
+
+def reused(answer: dict) -> list[str]:
+    return [name for name, made in answer["artifacts"].items() if made["reused"]]
+
+
+def published(chain: Chain) -> Path:
+    return chain.workspace / "published" / "embeddings"
+
+
+def test_the_answer_is_the_contract(chain: Chain, first: dict) -> None:
+    assert list(first["artifacts"]) == STAGES
+    for made in first["artifacts"].values():
+        assert set(made) == {"input_id", "content_id", "path", "reused", "seconds"}
+        assert (chain.workspace / made["path"] / "MANIFEST.json").is_file()
+        assert made["reused"] is False
+    assert first["prefect"]["flow_run_id"]
+    assert set(first["mlflow"]) == {"tracking_uri", "experiment", "run_id"}
+    assert first["mlflow"]["experiment"] == "corpusmith"
+    read = first["metrics"]["ingest/num_read"]
+    parts = ("num_kept", "num_duplicate", "num_dropped", "num_quarantined")
+    assert read == sum(first["metrics"][f"ingest/{part}"] for part in parts) == 401
+    assert len(list(chain.workspace.rglob("checkpoints/step-*"))) >= 8
+    assert json.loads((chain.workspace / "runs" / f"{first['run_id']}.json").read_text())
+
+
+def test_everyone_can_read_the_embeddings(chain: Chain, first: dict) -> None:
+    files = str(published(chain) / "part-*.parquet")
+    dim = int(first["metrics"]["export/dim"])
+    frame = polars.read_parquet(files)
+    assert frame.height == 401
+    vectors = np.stack(frame["embedding"].to_numpy())
+    assert vectors.shape == (401, dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    count, topics = duckdb.sql(
+        f"select count(*), count(distinct topic) from '{files}' where n_tokens > 0"
+    ).fetchone()
+    assert (count, topics) == (401, 4)
+    by_id = dict(zip(frame["doc_id"], vectors, strict=True))
+    np.testing.assert_array_equal(by_id["twin"], by_id[topic_documents(1)[0]["id"]])
+
+
+def test_sentence_transformers_gives_the_exported_vectors(chain: Chain, first: dict) -> None:
+    model = SentenceTransformer(str(chain.workspace / first["artifacts"]["tune"]["path"]))
+    documents = topic_documents(400)[:50]
+    table = pq.read_table(published(chain), columns=["doc_id", "embedding", "n_windows"])
+    ours = {row["doc_id"]: row for row in table.to_pylist()}
+    theirs = model.encode([str(document["text"]) for document in documents])
+    for document, vector in zip(documents, theirs, strict=True):
+        row = ours[str(document["id"])]
+        if row["n_windows"] == 1:
+            assert np.dot(vector, row["embedding"]) >= 0.9999
+
+
+def test_mlflow_has_the_run(chain: Chain, first: dict) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(first["mlflow"]["tracking_uri"])
+    parent = client.get_run(first["mlflow"]["run_id"])
+    assert parent.info.status == "FINISHED"
+    assert parent.data.tags["corpusmith.run_id"] == first["run_id"]
+    assert parent.data.tags["prefect.flow_run_id"] == first["prefect"]["flow_run_id"]
+    assert parent.data.params["vocab.vocab_size"] == "512"
+    assert parent.data.metrics["pretrain/validation_loss"] == pytest.approx(
+        first["metrics"]["pretrain/validation_loss"]
+    )
+    nested = client.search_runs(
+        [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+    )
+    assert sorted(run.info.run_name for run in nested) == sorted(STAGES)
+    [training] = [run for run in nested if run.info.run_name == "pretrain"]
+    history = client.get_metric_history(training.info.run_id, "pretrain/train_loss")
+    assert len(history) >= 2
+    [model] = client.search_registered_models()
+    assert "champion" in model.aliases
+
+
+def test_search_answers_from_the_release(chain: Chain, first: dict) -> None:
+    answer = chain.answer("search", "the ship left the harbour in a storm", "-k", "5")
+    assert len(answer["hits"]) == 5
+    assert answer["hits"][0]["text"]
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_second_run_reuses_everything(chain: Chain, first: dict) -> None:
+    again = chain.run()
+    assert reused(again) == STAGES
+    assert again["metrics"] == first["metrics"]
+    assert again["release"]["id"] == first["release"]["id"]
+
+
+def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
+    chain: Chain, first: dict
+) -> None:
+    shutil.rmtree(chain.workspace / first["artifacts"]["probe"]["path"])
+    merges = chain.workspace / first["artifacts"]["vocab"]["path"] / "tokenizer.json"
+    merges.chmod(0o644)
+    damaged = bytearray(merges.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    merges.write_bytes(damaged)
+    plan = chain.answer("plan", str(chain.corpus), "--why", *_quick(), "--tune.max-steps", "9")
+    actions = {stage["stage"]: stage["action"] for stage in plan["stages"]}
+    assert actions["ingest"] == "reuse"
+    assert actions["tune"] == "run"
+    assert any(
+        "tune.max_steps: 8 -> 9" in reason for stage in plan["stages"] for reason in stage["why"]
+    )
+
+    again = chain.run("run", "--tune.max-steps", "9")
+    assert reused(again) == ["ingest", "tokenize", "pretrain"]
+    assert again["artifacts"]["vocab"]["content_id"] == first["artifacts"]["vocab"]["content_id"]
+    assert again["artifacts"]["probe"]["content_id"] == first["artifacts"]["probe"]["content_id"]
+    assert again["release"]["id"] != first["release"]["id"]
+    assert chain.answer("verify")["problems"] == []
+
+
+def test_the_workspace_can_be_asked(chain: Chain, first: dict) -> None:
+    part = next(published(chain).glob("part-*.parquet"))
+    text = json.dumps(chain.answer("lineage", str(part)))
+    assert "topics.jsonl" in text
+    assert "pretrain" in text
+    status = chain.answer("status")
+    assert {each["stage"] for each in status["artifacts"]} == set(STAGES)
+    assert chain.answer("release", "list")["current"]
+    assert "paths" in chain.answer("gc")
+    assert all(check["ok"] for check in chain.answer("doctor")["checks"])
+
+
+def test_killed_and_stopped_runs_go_on_and_give_the_same(chain: Chain, tmp_path: Path) -> None:
+    """SIGKILL after the first checkpoint, SIGTERM in the resumed run, then to the end: the encoder
+    is the one of an unbroken run."""
+    unbroken = chain.run("pretrain", "--pretrain.seed", "5")
+    broken = Chain(chain.corpus, tmp_path / "workspace")
+    process = broken.start("--pretrain.seed", "5")
+    broken.wait_for("staging/pretrain/*/*/checkpoints/step-*", process)
+    kill(process)
+    process = broken.start("--pretrain.seed", "5")
+    broken.wait_for("staging/pretrain/*/*/checkpoints/step-*", process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors[-2000:]
+    assert not list(broken.workspace.glob("published/*"))
+    done = broken.run("pretrain", "--pretrain.seed", "5")
+    for stage in ("vocab", "tokenize", "pretrain"):
+        assert done["artifacts"][stage]["content_id"] == unbroken["artifacts"][stage]["content_id"]
+
+
+def _quick() -> list[str]:
+    from tests.flows.chain import QUICK
+
+    return [*QUICK, "--ingest.label-column", "topic"]

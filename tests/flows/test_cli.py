@@ -1,0 +1,79 @@
+"""The command line's statuses and streams, as a shell sees them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli import stdout_for_answer
+
+
+def corpusmith(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    [line] = done.stderr.strip().splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "{tmp}/missing.txt"], "missing.txt"),
+        (["run", "--pretrain.max-step", "3"], "did you mean pretrain.max_steps"),
+        (["run", "--pretrain.max-steps", "-1"], "pretrain.max_steps"),
+        (["run", "--config", "{tmp}/none.toml"], "neither a preset nor a file"),
+        (["run", "--workspace", "{tmp}/file"], "file"),
+        (["run", "--workspace", "s3://bucket/there"], "s3"),
+        (["search", "words", "--workspace", "{tmp}/nowhere"], "nowhere"),
+        (["fly"], "fly"),
+        ([], "COMMAND"),
+    ],
+)
+def test_a_wrong_request_exits_with_2_and_one_line(
+    tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    where = ["--workspace", str(tmp_path / "w")] if "--workspace" not in arguments else []
+    filled = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    done = corpusmith(*filled, *(where if arguments[:1] == ["run"] else []))
+    assert done.returncode == 2
+    assert says in one_line(done)
+    assert done.stdout == ""
+    assert not (tmp_path / "w" / "artifacts").exists() or not any(
+        (tmp_path / "w" / "artifacts").iterdir()
+    )
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = corpusmith("run", str(tmp_path / "missing"), "--workspace", str(tmp_path), "--debug")
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+def test_a_newer_workspace_is_refused(tmp_path: Path) -> None:
+    assert corpusmith("status", "--workspace", str(tmp_path)).returncode == 2
+    (tmp_path / "workspace.json").write_text(json.dumps({"format_version": 99}))
+    done = corpusmith("run", "--workspace", str(tmp_path))
+    assert done.returncode == 2
+    assert "99" in one_line(done)
+
+
+def test_only_the_answer_reaches_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    with stdout_for_answer() as stdout:
+        print("a library speaks")  # noqa: T201  what the test is about
+        subprocess.run(["echo", "a child speaks"], check=True)
+        stdout.write("{}\n")
+    captured = capfd.readouterr()
+    assert captured.out == "{}\n"
+    assert "a library speaks" in captured.err
+    assert "a child speaks" in captured.err

@@ -1,0 +1,329 @@
+"""Servers on a tether: there when needed, gone with whoever started them."""
+
+import http.server
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import tether
+from flows.local_server import LOOPBACK, LocalServer, answers, free_port
+from model.errors import CorpusmithError
+
+# Runs one flow; with "wait" it stops before it until a line arrives on standard input.
+RUNNER = """
+import sys
+from pathlib import Path
+from flows.servers import prepare_prefect
+
+api = prepare_prefect(Path(sys.argv[1]))
+from prefect import flow, get_run_logger, task
+
+api.wait_until_ready()
+if "wait" in sys.argv:
+    print(api.server.url, flush=True)
+    sys.stdin.readline()
+
+@task
+def double(number):
+    return 2 * number
+
+@flow(persist_result=True, result_serializer="json")
+def chain():
+    get_run_logger().info("for the page, not for the terminal")
+    return sum(future.result() for future in [double.submit(each) for each in range(4)])
+
+print(chain())
+"""
+
+
+def wait_until(condition: Callable[[], object], limit_s: float = 20) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Nothing of Prefect's or MLflow's from outside, and a home folder one can look into."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT", "MLFLOW"))
+    }
+    return {**kept, "HOME": str(tmp_path_factory.mktemp("home"))}
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of a workspace; fresh for the first test, used for the others."""
+    return tmp_path_factory.mktemp("workspace") / "state"
+
+
+def is_gone(process: psutil.Process) -> bool:
+    """Ended; perhaps nobody has taken note of it yet."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(state: Path, environment: dict[str, str]) -> Iterator[Start]:
+    """Starts runners, and kills those that are left."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: str, **more: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-c", RUNNER, str(state), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**environment, **more},
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def waiting(process: "subprocess.Popen[str]") -> tuple[str, list[psutil.Process]]:
+    """The address of a waiting runner's server, and all its processes."""
+    assert process.stdout is not None
+    url = process.stdout.readline().strip()
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert answers(f"{url}/api/health")
+    assert len(family) >= 2, "a tether and a server"
+    return url, family
+
+
+def num_completed_runs(state: Path) -> int:
+    query = "select count(*) from flow_run where state_type = 'COMPLETED'"
+    with sqlite3.connect(state / "prefect" / "prefect.db") as database:
+        return int(database.execute(query).fetchone()[0])
+
+
+@pytest.mark.slow
+def test_a_flow_runs_where_nothing_is_running(
+    start: Start, state: Path, environment: dict[str, str]
+) -> None:
+    for num_runs in (1, 2):
+        process = start()
+        assert process.communicate(timeout=200) == ("12\n", "")
+        assert num_completed_runs(state) == num_runs
+    assert list((state / "prefect" / "storage").iterdir())
+    assert not (Path(environment["HOME"]) / ".prefect").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True], ids=["the process", "its group"])
+def test_a_killed_run_leaves_no_server(start: Start, whole_group: bool) -> None:
+    process = start("wait")
+    url, family = waiting(process)
+    (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
+    wait_until(lambda: all(map(is_gone, family)))
+    assert not answers(f"{url}/api/health")
+
+
+@pytest.mark.slow
+def test_two_runs_in_one_workspace_leave_each_other_alone(start: Start) -> None:
+    first, second = start("wait"), start("wait")
+    (first_url, first_family), (second_url, _) = waiting(first), waiting(second)
+    assert first_url != second_url
+    assert second.communicate("go\n", timeout=60) == ("12\n", "")
+    assert all(each.is_running() for each in first_family)
+    assert first.communicate("go\n", timeout=60) == ("12\n", "")
+    wait_until(lambda: all(map(is_gone, first_family)))
+
+
+@pytest.fixture
+def health() -> Iterator[str]:
+    """Something that answers as Prefect's health page does."""
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/api/health" else 503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://{LOOPBACK}:{server.server_port}"
+    server.shutdown()
+
+
+CHECK_GIVEN = """
+import sys
+from pathlib import Path
+from flows.servers import prepare_prefect
+
+api = prepare_prefect(Path(sys.argv[1]))
+assert api.server is None
+try:
+    api.wait_until_ready()
+    print("ready", api.url)
+except ValueError as error:
+    print(error)
+"""
+
+
+def check_given(url: str, folder: Path, environment: dict[str, str]) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", CHECK_GIVEN, str(folder)],
+        env={**environment, "PREFECT_API_URL": url},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_a_given_api_is_used_and_none_started(
+    tmp_path: Path, environment: dict[str, str], health: str
+) -> None:
+    assert check_given(f"{health}/api", tmp_path, environment) == f"ready {health}/api\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_given_api_that_is_away_is_named(tmp_path: Path, environment: dict[str, str]) -> None:
+    url = f"http://{LOOPBACK}:{free_port()}/api"
+    said = check_given(url, tmp_path, environment)
+    assert f"PREFECT_API_URL={url}" in said
+    assert said.count("\n") == 1
+
+
+def test_a_status_of_failure_is_no_answer(health: str) -> None:
+    assert answers(f"{health}/api/health")
+    assert not answers(f"{health}/elsewhere")
+    assert not answers("http://[broken")
+
+
+def test_a_port_in_use_is_not_taken() -> None:
+    with socket.socket() as taken:
+        taken.bind((LOOPBACK, 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert free_port(port) != port
+    assert free_port(port) == port
+
+
+def local_server(folder: Path, program: str, port: int = 1) -> LocalServer:
+    return LocalServer(
+        "the test server",
+        [sys.executable, "-c", program],
+        url=f"http://{LOOPBACK}:{port}",
+        health="/",
+        environment={},
+        log=folder / "server.log",
+    )
+
+
+def test_a_server_that_cannot_start_is_explained_by_its_log(tmp_path: Path) -> None:
+    server = local_server(tmp_path, "raise SystemExit('no such database')")
+    with pytest.raises(CorpusmithError, match=r"ended while starting: see .*server\.log"):
+        server.wait_until_ready(20)
+    assert "no such database" in server.log.read_text()
+    server.stop()
+
+
+def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
+    server = local_server(tmp_path, "import time; time.sleep(60)", free_port())
+    with pytest.raises(CorpusmithError, match="did not answer within 0 s"):
+        server.wait_until_ready(0.2)
+    server.stop()
+    assert not server.is_running
+
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_server_that_will_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
+    server = local_server(tmp_path, STUBBORN)
+    wait_until(lambda: server.log.read_text().endswith("\n"))
+    child = psutil.Process(int(server.log.read_text()))
+    family = [child, *child.parents()[:1]]
+    server.stop()
+    wait_until(lambda: all(map(is_gone, family)))
+
+
+def test_a_server_outlives_a_forked_child_but_not_us(tmp_path: Path) -> None:
+    """A data loader's worker inherits our end of the tether; it must not keep the server up."""
+    program = (
+        "import os, sys, time; from pathlib import Path; from tests.flows.test_servers import *\n"
+        "server = local_server(Path(sys.argv[1]), 'import time; time.sleep(60)')\n"
+        "if os.fork() == 0: time.sleep(30); os._exit(0)\n"
+        "print(server._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        leash = psutil.Process(int(process.stdout.readline()))
+        wait_until(lambda: is_gone(leash))
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_the_tether_passes_the_exit_status_on() -> None:
+    command = [sys.executable, tether.__file__, sys.executable, "-c", "raise SystemExit(7)"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as leash:
+        assert leash.wait(20) == 7
+
+
+TWO_WORKSPACES = """
+import sys
+from pathlib import Path
+from flows.servers import prepare_prefect
+
+first = prepare_prefect(Path(sys.argv[1]))
+assert prepare_prefect(Path(sys.argv[1])).server is first.server
+from prefect import flow
+
+@flow
+def chain(): pass
+
+first.wait_until_ready()
+chain()
+second = prepare_prefect(Path(sys.argv[2]))
+assert not first.server.is_running
+second.wait_until_ready()
+chain()
+chain()
+"""
+
+
+@pytest.mark.slow
+def test_one_process_may_turn_to_another_workspace(
+    state: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    other = tmp_path / "state"
+    shutil.copytree(state, other)
+    before = num_completed_runs(state)
+    command = [sys.executable, "-c", TWO_WORKSPACES, str(state), str(other)]
+    subprocess.run(command, env=environment, check=True, timeout=200)
+    assert num_completed_runs(state) == before + 1
+    assert num_completed_runs(other) == before + 2
