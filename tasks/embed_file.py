@@ -1,0 +1,156 @@
+"""Embeds the documents of files that need not be part of any corpus."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.embedding import embed_documents
+from model.errors import CorpusError, RequestError
+from tasks.embedder import Embedder
+from tasks.export.columns import vector_fields
+from tasks.export.config import ExportConfig
+from tasks.export.parts import METADATA_KEY
+from tasks.export.vectors import vector_columns
+from tasks.ingest.cleaning import CleanDocument, clean_document, record_id
+from tasks.ingest.columns import Columns
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.readers import read_source
+from tasks.ingest.records import Reason, Record, Refusal, document_name
+from tasks.ingest.sources import Source, list_sources
+from tasks.ingest.streams import ignore_progress
+from tasks.store.manifest import read_manifest
+
+_DOCUMENTS_AT_ONCE = 256
+_TOKENS_PER_BATCH = 8192
+_ID_COLUMNS = ("doc_id", "id")
+_PLAIN = ExportConfig.model_validate({})  # float32 vectors in no other form
+
+
+def embed_file(files: Sequence[str], output: Path, *, embedder: Path) -> int:
+    """Embed every document of the files, whole, into one Parquet file.
+
+    Its columns are ``doc_id, content_sha256, n_tokens, n_windows, embedding``, named and typed as
+    in the published dataset; its metadata names the embedder. Documents and ids are read as ingest
+    reads them (columns ``text`` and ``doc_id`` or ``id``). The file appears when it is whole.
+
+    Args:
+        files: files, folders or globs, of any format that ingest reads.
+        output: the Parquet file; one of that name is replaced.
+        embedder: folder of a tune artifact.
+
+    Returns:
+        The number of documents embedded.
+
+    Raises:
+        RequestError: no file is named, a path is missing, or the output has no folder.
+        CorpusError: something in the files is no document, or an id comes twice.
+        ArtifactError: the embedder is damaged.
+    """
+    if not files:
+        raise RequestError("embed: no file is named; name at least one")
+    if not output.parent.is_dir():
+        raise RequestError(f"--output {output}: there is no folder {output.parent}; create it")
+    loaded = Embedder.load(embedder)
+    schema = _schema(loaded, read_manifest(embedder).content_id)
+    documents = _documents(IngestConfig.model_validate({"paths": list(files)}))
+    return _write(output, schema, _tables(documents, loaded, schema))
+
+
+def _tables(
+    documents: Iterator[CleanDocument], embedder: Embedder, schema: pa.Schema
+) -> Iterator[pa.Table]:
+    while group := list(islice(documents, _DOCUMENTS_AT_ONCE)):
+        yield _embedded(group, embedder, schema)
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    """Write the tables into a file that appears under its name only when it is whole."""
+    partial = path.with_name(path.name + ".partial")
+    num_rows = 0
+    try:
+        with pq.ParquetWriter(
+            partial, schema, compression="zstd", use_dictionary=False, write_page_checksum=True
+        ) as writer:
+            for table in tables:
+                writer.write_table(table)
+                num_rows += table.num_rows
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return num_rows
+
+
+def _documents(config: IngestConfig) -> Iterator[CleanDocument]:
+    ids: set[str] = set()
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in list_sources(config):
+            for found in read_source(source, config, Path(scratch), ignore_progress):
+                document = _document(found, source, config)
+                if document.doc_id in ids:
+                    raise CorpusError(f"{source.path}: the id {document.doc_id!r} comes twice")
+                ids.add(document.doc_id)
+                yield document
+
+
+def _document(found: Record | Refusal, source: Source, config: IngestConfig) -> CleanDocument:
+    if isinstance(found, Refusal):
+        raise _refused(source, found.number, found.reason)
+    id_column = next((name for name in _ID_COLUMNS if name in found.columns), None)
+    columns = Columns(config.text_column, id_column, False, None, {})
+    doc_id, bad_id = record_id(found, source.name, columns)
+    document = bad_id or clean_document(doc_id, found, source.name, columns, config)
+    if isinstance(document, Reason):
+        raise _refused(source, found.number, document)
+    return document
+
+
+def _refused(source: Source, number: int | None, reason: Reason) -> CorpusError:
+    where = document_name(str(source.path), number)
+    return CorpusError(f"{where} cannot be embedded ({reason.value}): mend it or leave it out")
+
+
+def _schema(embedder: Embedder, embedder_id: str) -> pa.Schema:
+    about = embedder.about
+    description = {
+        "column": "embedding",
+        "dim": about.dim,
+        "dtype": "float32",
+        "normalised": True,
+        "pooling": about.pooling,
+        "layer": about.layer,
+        "embedder_id": embedder_id,
+    }
+    fields = [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("content_sha256", pa.binary(32), nullable=False),
+        pa.field("n_tokens", pa.int32(), nullable=False),
+        pa.field("n_windows", pa.int16(), nullable=False),
+        *vector_fields(about.dim, _PLAIN),
+    ]
+    return pa.schema(fields, {METADATA_KEY: json.dumps(description, sort_keys=True).encode()})
+
+
+def _embedded(
+    documents: Sequence[CleanDocument], embedder: Embedder, schema: pa.Schema
+) -> pa.Table:
+    tokens = embedder.tokenize([document.text for document in documents])
+    vectors = embed_documents(
+        embedder.encoder,
+        tokens,
+        max_window_tokens=embedder.about.max_window_tokens,
+        tokens_per_batch=_TOKENS_PER_BATCH,
+    )
+    columns = {
+        "doc_id": [document.doc_id for document in documents],
+        "content_sha256": [document.content_sha256 for document in documents],
+        "n_tokens": np.array([len(ids) for ids in tokens], dtype=np.int32),
+        "n_windows": vectors.num_windows,
+        **vector_columns(vectors.vectors, _PLAIN),
+    }
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,1 @@
+"""Scores an embedder, with and without labels, beside classic baselines."""

@@ -1,0 +1,133 @@
+"""Classification by the user's label: how much of it can be read off a document's vector?
+
+Shape letters: N documents, D dimensions, Q test documents.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from tasks.corpus import Corpus, Document
+from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.sample import sample_documents
+from tasks.evaluate.scores import CLASSIFICATION, Outcome
+from tasks.evaluate.vectors import System, Vectors, vectors_of
+
+Labels = NDArray[np.str_]
+
+_INVERSE_PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
+_HELD_OUT_FRAC = 0.2
+_MIN_DOCUMENTS_PER_CLASS = 5  # fewer on average: the column names documents, it does not group them
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Texts with the value of their label column, as text."""
+
+    column: str
+    train_texts: list[str]
+    train_labels: Labels
+    test_texts: list[str]
+    test_labels: Labels
+
+    @property
+    def majority_frac(self) -> float:
+        """Accuracy of always answering the most frequent training label."""
+        labels, counts = np.unique(self.train_labels, return_counts=True)
+        return float(np.mean(self.test_labels == labels[counts.argmax()]))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Why there is no classification."""
+
+    reason: str
+
+
+def labelled_documents(corpus: Corpus, config: EvaluateConfig) -> Labelled | Skipped:
+    """Seeded samples of the labelled training and test documents, or why there are none."""
+    column = corpus.about.label_column
+    if column is None:
+        return Skipped("no column was named as label (ingest.label_column)")
+    train = _sample(corpus, "train", column, config.max_labelled_documents, config.seed)
+    test = _sample(corpus, "test", column, config.max_queries, config.seed)
+    labels = Counter(_label(document, column) for document in train)
+    if not test:
+        return Skipped(f"no test document has a value in the column {column}")
+    if len(labels) < 2:
+        return Skipped(f"training documents have {len(labels)} distinct values in {column}")
+    if len(train) < _MIN_DOCUMENTS_PER_CLASS * len(labels):
+        return Skipped(
+            f"{len(labels)} distinct values of {column} over {len(train)} training documents "
+            f"are too many to learn, under {_MIN_DOCUMENTS_PER_CLASS} documents each"
+        )
+    return Labelled(
+        column,
+        [document.text for document in train],
+        np.array([_label(document, column) for document in train]),
+        [document.text for document in test],
+        np.array([_label(document, column) for document in test]),
+    )
+
+
+def classification_outcomes(system: System, labelled: Labelled, *, seed: int) -> Iterator[Outcome]:
+    """1.0 for each test document whose label is predicted, else 0.0."""
+    num_train = len(labelled.train_texts)
+    for named in vectors_of(system, labelled.train_texts + labelled.test_texts):
+        predicted_Q = predict_labels(
+            named.vectors[:num_train], labelled.train_labels, named.vectors[num_train:], seed=seed
+        )
+        correct_Q = (predicted_Q == labelled.test_labels).astype(np.float64)
+        yield Outcome(named.system, CLASSIFICATION, "accuracy", correct_Q)
+
+
+def predict_labels(train_ND: Vectors, labels_N: Labels, test_QD: Vectors, *, seed: int) -> Labels:
+    """Labels of the test vectors by logistic regression, its penalty chosen on a held-out fifth.
+
+    Dense vectors are standardized by the training ones first. Nothing is learned from the test
+    vectors. Labels that only test documents have cannot be predicted and count as wrong.
+    """
+    if not sparse.issparse(train_ND):
+        scaler = StandardScaler().fit(train_ND)
+        train_ND, test_QD = scaler.transform(train_ND), scaler.transform(test_QD)
+    penalty = _best_penalty(train_ND, labels_N, seed)
+    predicted_Q: Labels = _fit(train_ND, labels_N, penalty).predict(test_QD)
+    return predicted_Q
+
+
+def _best_penalty(train_ND: Vectors, labels_N: Labels, seed: int) -> float:
+    order_N = np.random.default_rng(seed).permutation(len(labels_N))
+    num_held_out = max(1, int(_HELD_OUT_FRAC * len(labels_N)))
+    held_out, rest = order_N[:num_held_out], order_N[num_held_out:]
+    if len(np.unique(labels_N[rest])) < 2:  # nothing to choose by
+        return 1.0
+    accuracies = [
+        _fit(train_ND[rest], labels_N[rest], penalty).score(train_ND[held_out], labels_N[held_out])
+        for penalty in _INVERSE_PENALTIES
+    ]
+    return _INVERSE_PENALTIES[int(np.argmax(accuracies))]
+
+
+def _fit(vectors_ND: Vectors, labels_N: Labels, inverse_penalty: float) -> LogisticRegression:
+    # The tolerance is loose and the iterations many, so that a fit always ends by converging.
+    model = LogisticRegression(C=inverse_penalty, tol=1e-3, max_iter=2000)
+    return model.fit(vectors_ND, labels_N)
+
+
+def _sample(
+    corpus: Corpus, split: str, column: str, max_documents: int, seed: int
+) -> Sequence[Document]:
+    has_label = (
+        document for document in corpus.documents(split) if document.metadata[column] is not None
+    )
+    return sample_documents(has_label, max_documents=max_documents, seed=seed).documents
+
+
+def _label(document: Document, column: str) -> str:
+    return str(document.metadata[column])

@@ -1,0 +1,80 @@
+"""Plain sentences about who is better, and whether the numbers bear it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from model.retrieval import MeanEstimate
+from tasks.evaluate.scores import EMBEDDER, Difference
+from tasks.report.page import format_number
+
+MIN_QUERIES = 30  # with fewer, resampling them says little about others
+
+
+class Verdict(StrEnum):
+    """What a paired difference allows to say of the embedder."""
+
+    BEHIND = "behind"
+    AHEAD = "ahead"
+    TIED = "not told apart"
+    TOO_FEW = "too few"
+
+
+_LABELS = {
+    EMBEDDER: "embedder",
+    "pretrained": "before tuning",
+    "untrained": "random weights",
+    "tfidf": "TF-IDF",
+    "word2vec": "mean Word2Vec",
+}
+_PHRASES = {
+    Verdict.BEHIND: "behind",
+    Verdict.AHEAD: "ahead of",
+    Verdict.TIED: "not told apart from",
+    Verdict.TOO_FEW: "on too few documents to be told from",
+}
+
+
+def system_label(system: str) -> str:
+    """A system's name for people: ``corpusmith_dim_64`` is "embedder, 64 dim"."""
+    name, _, dim = system.partition("_dim_")
+    return f"{_LABELS[name]}, {dim} dim" if dim else _LABELS[name]
+
+
+def verdict(difference: MeanEstimate) -> Verdict:
+    """The verdict on embedder minus other: a winner only where the paired interval excludes 0."""
+    if difference.n < MIN_QUERIES:
+        return Verdict.TOO_FEW
+    if not difference.excludes_zero:
+        return Verdict.TIED
+    return Verdict.AHEAD if difference.value > 0 else Verdict.BEHIND
+
+
+def verdict_sentence(differences: Sequence[Difference], measure: str) -> str:
+    """Who beats the embedder, whom it beats, and with whom it ties, each with paired intervals.
+
+    Args:
+        differences: embedder minus other systems, all on one measure.
+        measure: its name for people.
+    """
+    clauses = [
+        f"{phrase} {', '.join(_margin(difference) for difference in of_kind)}"
+        for kind, phrase in _PHRASES.items()
+        if (of_kind := [found for found in differences if verdict(found.estimate) is kind])
+    ]
+    return (
+        f"In {measure} the embedder is {'; '.join(clauses)}. "
+        "In brackets: paired 95 % intervals of the difference."
+    )
+
+
+def _margin(difference: Difference) -> str:
+    """``TF-IDF by 0.120 (0.090 to 0.150)``, the winner's margin; of a tie only the interval."""
+    estimate, other = difference.estimate, system_label(difference.baseline)
+    if verdict(estimate) in (Verdict.TIED, Verdict.TOO_FEW):
+        return f"{other} ({_range(estimate.low, estimate.high)})"
+    low, high = sorted((abs(estimate.low), abs(estimate.high)))
+    return f"{other} by {format_number(abs(estimate.value))} ({_range(low, high)})"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{format_number(low)} to {format_number(high)}"

@@ -1,0 +1,58 @@
+"""Sentences say who is better, and only when the paired interval bears it."""
+
+import pytest
+
+from model.retrieval import MeanEstimate
+from tasks.evaluate.scores import Difference
+from tasks.evaluate.verdicts import Verdict, system_label, verdict, verdict_sentence
+
+
+def difference(
+    value: float, low: float, high: float, *, n: int = 100, baseline: str = "tfidf"
+) -> Difference:
+    estimate = MeanEstimate(value, low, high, n)
+    return Difference("corpusmith", baseline, "half_document", "recall_at_1", estimate)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (difference(0.25, 0.125, 0.375), Verdict.AHEAD),
+        (difference(-0.25, -0.375, -0.125), Verdict.BEHIND),
+        (difference(0.01, -0.02, 0.04), Verdict.TIED),
+        (difference(0.01, 0.0, 0.04), Verdict.TIED),
+        (difference(1.0, 1.0, 1.0, n=29), Verdict.TOO_FEW),
+    ],
+)
+def test_a_winner_needs_an_interval_without_zero_and_enough_queries(
+    found: Difference, expected: Verdict
+) -> None:
+    assert verdict(found.estimate) is expected
+
+
+def test_sentences_group_the_systems_and_give_margins_of_the_winner() -> None:
+    found = [
+        difference(0.5, 0.4, 0.6, baseline="untrained"),
+        difference(-0.25, -0.375, -0.125, baseline="tfidf"),
+        difference(0.125, 0.1, 0.15, baseline="word2vec"),
+        difference(-0.01, -0.05, 0.02, baseline="corpusmith_dim_64"),
+    ]
+    assert verdict_sentence(found, "recall@1") == (
+        "In recall@1 the embedder is behind TF-IDF by 0.250 (0.125 to 0.375); "
+        "ahead of random weights by 0.500 (0.400 to 0.600), "
+        "mean Word2Vec by 0.125 (0.100 to 0.150); "
+        "not told apart from embedder, 64 dim (\u22120.050 to 0.020). "
+        "In brackets: paired 95 % intervals of the difference."
+    )
+
+
+def test_few_queries_decide_nothing_even_when_all_agree() -> None:
+    found = [difference(1.0, 1.0, 1.0, n=29)]
+    assert verdict_sentence(found, "recall@1").startswith(
+        "In recall@1 the embedder is on too few documents to be told from TF-IDF"
+    )
+
+
+def test_labels_for_people() -> None:
+    assert system_label("corpusmith_dim_64") == "embedder, 64 dim"
+    assert system_label("untrained") == "random weights"
