@@ -1,0 +1,117 @@
+"""A server on loopback that lives as long as we do."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flows import tether
+from model.errors import CorpusmithError
+
+LOOPBACK = "127.0.0.1"
+POLL_S = 0.05
+STOP_S = tether.GRACE_S + 5.0
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
+
+
+class LocalServer:
+    """A server process started in the background, on a tether (see `flows.tether`).
+
+    Attributes:
+        name: what to call it in messages.
+        url: where it answers once it is ready.
+        log: the file that takes whatever it prints.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        url: str,
+        health: str,
+        environment: Mapping[str, str],
+        log: Path,
+    ) -> None:
+        """Start the command; returns at once. `health` is the path that answers when it is up."""
+        self.name = name
+        self.url = url
+        self.log = log
+        self._health_url = url + health
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", tether.__file__, *command],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+                cwd=log.parent,  # so that a stray relative path stays in the workspace
+                start_new_session=True,  # a kill of our process group must not cut the tether
+            )
+        # A forked child (a data loader's worker) would hold our end open after we are gone.
+        os.register_at_fork(after_in_child=self._let_go)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Return as soon as the server answers.
+
+        Raises:
+            CorpusmithError: it ended or did not answer in time; names its log.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not answers(self._health_url):
+            if not self.is_running:
+                raise CorpusmithError(f"{self.name} ended while starting: see {self.log}")
+            if time.monotonic() > deadline_s:
+                raise CorpusmithError(
+                    f"{self.name} did not answer within {timeout_s:.0f} s: see {self.log}"
+                )
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """End the server and wait until it is gone. May be called twice."""
+        self._let_go()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _let_go(self) -> None:
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+
+
+def answers(url: str) -> bool:
+    """Whether something at the address speaks HTTP and is not failing. Never raises."""
+    try:
+        with _direct.open(url, timeout=5.0):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500  # asking for a password is an answer
+    except (OSError, ValueError):
+        return False
+
+
+def free_port(preferred: int = 0) -> int:
+    """The preferred port if it is free on loopback, else one that is."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind((LOOPBACK, port))
+                return int(probe.getsockname()[1])
+    raise CorpusmithError(f"no port is free on {LOOPBACK}: end some servers and run again")

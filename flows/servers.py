@@ -1,0 +1,127 @@
+"""Prefect's API for a run: the one the environment names, else one the workspace brings along."""
+
+import atexit
+import os
+import sys
+from pathlib import Path
+
+from flows.local_server import LOOPBACK, LocalServer, answers, free_port
+from model.errors import CorpusmithError
+
+START_S = 180.0  # a fresh database is migrated first, and the machine may be busy
+
+_own: LocalServer | None = None  # this process's API server
+_own_home: Path | None = None
+
+
+class PrefectApi:
+    """The Prefect API this process talks to: one that was there, or our own server."""
+
+    def __init__(self, url: str, server: LocalServer | None) -> None:
+        self.url = url
+        self.server = server
+
+    def wait_until_ready(self) -> None:
+        """Return when the API answers; call it before the first flow.
+
+        Raises:
+            CorpusmithError: it does not answer.
+        """
+        if self.server:
+            self.server.wait_until_ready(START_S)
+        elif not answers(f"{self.url}/health"):
+            raise CorpusmithError(
+                f"the Prefect API at PREFECT_API_URL={self.url} does not answer: "
+                "start it, or unset the variable to use the workspace's own"
+            )
+
+
+def prepare_prefect(state_folder: Path) -> PrefectApi:
+    """Point Prefect at an API, before it is imported: the one in PREFECT_API_URL, else our own.
+
+    Our own server keeps its database, results and log under ``state_folder/prefect``, listens on
+    loopback only and ends with this process, however that ends. It starts in the background:
+    about 3 s, and 7 to 14 s where its database is new. Once per process and workspace.
+
+    Returns:
+        The API; call its `wait_until_ready` when the first flow is about to run.
+    """
+    _quieten_prefect()
+    home = state_folder.resolve() / "prefect"
+    if _own and _own.is_running and home == _own_home:
+        return PrefectApi(os.environ["PREFECT_API_URL"], _own)
+    given = os.environ.get("PREFECT_API_URL")
+    if given and not (_own and given.startswith(_own.url)):
+        return PrefectApi(given.rstrip("/"), None)
+    return _start_own(home)
+
+
+def _start_own(home: Path) -> PrefectApi:
+    global _own, _own_home
+    stop_prefect()
+    home.mkdir(parents=True, exist_ok=True)
+    url = f"http://{LOOPBACK}:{free_port()}"
+    os.environ |= _prefect_environment(home, f"{url}/api")
+    _own_home = home
+    _own = LocalServer(
+        "the Prefect API server",
+        _api_command(url),
+        url=url,
+        health="/api/health",
+        environment=_API_ENVIRONMENT,
+        log=home / "server.log",
+    )
+    if "prefect" in sys.modules:  # its settings were read when it was imported
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
+    return PrefectApi(f"{url}/api", _own)
+
+
+@atexit.register
+def stop_prefect() -> None:
+    """End our own API server, if there is one.
+
+    Registered before Prefect is imported, so it runs after Prefect has sent its last words.
+    """
+    global _own
+    if _own:
+        _own.stop()
+        os.environ.pop("PREFECT_API_URL", None)
+    _own = None
+
+
+# What Prefect sets for its own temporary server: only the services a run needs, no pages.
+_API_ENVIRONMENT = {
+    "PREFECT__SERVER_EPHEMERAL": "1",
+    "PREFECT__SERVER_FINAL": "1",
+    "PREFECT_SERVER_UI_ENABLED": "false",
+    "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
+}
+
+
+def _api_command(url: str) -> list[str]:
+    port = url.rsplit(":", 1)[1]
+    application = ["--factory", "prefect.server.api.server:create_app"]
+    address = ["--host", LOOPBACK, "--port", port]
+    return [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error"]
+
+
+def _prefect_environment(home: Path, api_url: str) -> dict[str, str]:
+    return {
+        "PREFECT_HOME": str(home),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        "PREFECT_API_URL": api_url,
+        "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK])),
+    }
+
+
+def without_telemetry() -> dict[str, str]:
+    """What tells Prefect to send nothing home."""
+    return {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+
+
+def _quieten_prefect() -> None:
+    """No telemetry, and nothing on the terminal: the runs' logs are on their Prefect pages."""
+    os.environ |= without_telemetry()
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -1,0 +1,92 @@
+"""Carries one spool's records to MLflow, in order; what arrives twice counts once."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tasks.tracking.location import Location
+from tasks.tracking.records import Record, Sent
+from tasks.tracking.spool import Spool
+
+
+class Refused(Exception):
+    """MLflow answered and will never take this."""
+
+
+class Sink(Protocol):
+    """Where records go; `tasks.tracking.mlflow_sink.MlflowSink` is the real one."""
+
+    versions: dict[int, str]
+
+    def write(self, records: Sequence[Record], run_ids: dict[int, str], owner: str) -> None:
+        """Write in order; see `MlflowSink.write`."""
+
+
+def connect(location: Location, experiment: str) -> Sink:
+    """The MLflow at that place. Imports the library (2 s), and makes a new database (7 s)."""
+    from tasks.tracking.mlflow_sink import MlflowSink
+
+    return MlflowSink(location, experiment)
+
+
+class Delivery:
+    """How far one spool has come.
+
+    Attributes:
+        spool: the records.
+        run_ids: MLflow's ids of the runs made so far, by run number.
+        sink: the open connection, once there is one.
+        num_refused: records MLflow would not take.
+        refusal: why, for the first of them.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        connect: Callable[[], Sink],
+        owner: str,
+        *,
+        offset: int = 0,
+        run_ids: dict[int, str] | None = None,
+    ) -> None:
+        """Go on at `offset` with the runs already made; `owner` is corpusmith's id of the run."""
+        self.spool = spool
+        self.run_ids = dict(run_ids or {})
+        self.sink: Sink | None = None
+        self.num_refused = 0
+        self.refusal: str | None = None
+        self._connect = connect
+        self._owner = owner
+        self._offset = offset
+
+    @property
+    def num_waiting(self) -> int:
+        """How many records have not been sent."""
+        return self.spool.num_waiting(self._offset)
+
+    def step(self) -> bool:
+        """Send one batch; False if there was nothing to send.
+
+        Raises:
+            Exception: MLflow cannot be reached; the batch stays first in line.
+        """
+        records, after = self.spool.read(self._offset)
+        if records:
+            known = set(self.run_ids)
+            self._send(records)
+            made = {str(run): self.run_ids[run] for run in self.run_ids.keys() - known}
+            self.spool.append(Sent(offset=after, runs=made))
+        self._offset = after
+        return bool(records)
+
+    def _send(self, records: Sequence[Record]) -> None:
+        if self.sink is None:
+            self.sink = self._connect()
+        try:
+            self.sink.write(records, self.run_ids, self._owner)
+        except Refused as refusal:
+            if len(records) > 1:  # find the one; what is written again counts once
+                for record in records:
+                    self._send([record])
+            else:
+                self.num_refused += 1
+                self.refusal = self.refusal or str(refusal)

@@ -1,0 +1,81 @@
+"""Where runs are recorded: an MLflow named by the environment, else the workspace's own."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_EXPERIMENT = "corpusmith"
+
+
+@dataclass(frozen=True)
+class Location:
+    """An MLflow to write to.
+
+    Attributes:
+        uri: as MLflow's client takes it; may hold a password, so never show or store it.
+        artifact_folder: absolute; where files go if we write to a database. None with a server,
+            which decides that itself.
+        is_embedded: whether this is the workspace's own store.
+    """
+
+    uri: str
+    artifact_folder: Path | None = None
+    is_embedded: bool = False
+
+    @property
+    def public_uri(self) -> str:
+        """The address without a user's name and password."""
+        return without_password(self.uri)
+
+
+def locate(state_folder: Path) -> Location:
+    """The MLflow in MLFLOW_TRACKING_URI, else SQLite in the state folder."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    return at(given, state_folder) if given else embedded(state_folder)
+
+
+def at(uri: str, state_folder: Path) -> Location:
+    """The MLflow at an address; files of a bare database go to the state folder.
+
+    MLflow itself would put those into whatever folder the command was started in.
+    """
+    is_database = uri.startswith(("sqlite", "postgresql", "mysql", "mssql"))
+    return Location(uri, state_folder.resolve() / "mlartifacts" if is_database else None)
+
+
+def embedded(state_folder: Path) -> Location:
+    """The workspace's own store: ``mlflow.db`` and ``mlartifacts`` in the state folder."""
+    state = state_folder.resolve()
+    uri = f"sqlite:///{state / 'mlflow.db'}"
+    return Location(uri, state / "mlartifacts", is_embedded=True)
+
+
+def experiment_name(asked: str) -> str:
+    """The experiment asked for; the default one gives way to MLFLOW_EXPERIMENT_NAME."""
+    if asked == DEFAULT_EXPERIMENT:
+        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or asked
+    return asked
+
+
+def without_password(text: str) -> str:
+    """The text with ``user:password@`` taken out of every address in it."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+
+
+def prepare_environment() -> None:
+    """Set what MLflow reads when it is imported: no telemetry, no chatter, no long silent waits.
+
+    Values the user has set stay, except for telemetry.
+    """
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["DO_NOT_TRACK"] = "true"
+    quiet = {
+        "MLFLOW_LOGGING_LEVEL": "ERROR",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # our own queue retries, and for longer
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
