@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _terminate)
+    # Idle threads that spin starve the others wherever a processor is shared; five times slower
+    # training was measured so. It is read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         _run(given)
     except SystemExit as way_out:  # argparse leaves this way after --help

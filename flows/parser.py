@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from flows.config import PipelineConfig, presets
-from flows.graph import STAGE_NAMES, stages_for
+from flows.graph import STAGE_NAMES
 from flows.options import add_options, normalise, refuse_unknown
 from model.errors import RequestError
 
@@ -54,12 +54,11 @@ _Commands = argparse._SubParsersAction  # argparse has no public name for it
 
 def _add_chain_commands(commands: "_Commands[_Parser]") -> None:
     run = _command(commands, "run", "run the whole chain and publish the embeddings")
-    _add_chain_arguments(run, list(PipelineConfig.model_fields))
+    _add_chain_arguments(run)
     for stage in STAGE_NAMES:
-        command = _command(commands, stage, STAGE_HELP[stage])
-        _add_chain_arguments(command, [*stages_for(stage), "privacy", "tracking"])
+        _add_chain_arguments(_command(commands, stage, STAGE_HELP[stage]))
     plan = _command(commands, "plan", "show what a run would do, reuse and cost")
-    _add_chain_arguments(plan, list(PipelineConfig.model_fields))
+    _add_chain_arguments(plan)
     plan.add_argument("--why", action="store_true", help="name what makes a stage run again")
 
 
@@ -100,7 +99,8 @@ def _command(commands: "_Commands[_Parser]", name: str, text: str) -> _Parser:
     return command
 
 
-def _add_chain_arguments(command: _Parser, sections: Sequence[str]) -> None:
+def _add_chain_arguments(command: _Parser) -> None:
+    """The same for every command of the chain, so that one set of options serves them all."""
     command.usage = f"{command.prog} [PATH ...] [--config PRESET|FILE] [--SECTION.KEY VALUE ...]"
     command.add_argument(
         "paths",
@@ -114,4 +114,4 @@ def _add_chain_arguments(command: _Parser, sections: Sequence[str]) -> None:
         metavar="PRESET|FILE",
         help=f"one of {', '.join(presets())}, or a .toml file (default: smoke)",
     )
-    add_options(command, sections)
+    add_options(command, list(PipelineConfig.model_fields))

@@ -41,8 +41,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "precision": "fp32",
     },
     "tune": {"max_steps": 4, "documents_per_batch": 8, "precision": "fp32"},
-    "probe": {"num_documents": 20, "num_examples": 40},
-    "evaluate": {"min_words": 5, "num_resamples": 50},
+    "probe": {"num_documents": 20, "num_examples": 60},
+    "evaluate": {"min_words": 5, "num_resamples": 100},
 }
 EXACT = ("ingest", "vocab", "tokenize")
 MOVING = ("seconds", "per_second", "mfu")  # metrics that tell of the machine

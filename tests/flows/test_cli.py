@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import stdout_for_answer
-
 
 def corpusmith(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -68,12 +66,18 @@ def test_a_newer_workspace_is_refused(tmp_path: Path) -> None:
     assert "99" in one_line(done)
 
 
-def test_only_the_answer_reaches_stdout(capfd: pytest.CaptureFixture[str]) -> None:
-    with stdout_for_answer() as stdout:
-        print("a library speaks")  # noqa: T201  what the test is about
-        subprocess.run(["echo", "a child speaks"], check=True)
-        stdout.write("{}\n")
-    captured = capfd.readouterr()
-    assert captured.out == "{}\n"
-    assert "a library speaks" in captured.err
-    assert "a child speaks" in captured.err
+SPEAKER = """
+import subprocess
+from flows.cli import stdout_for_answer
+with stdout_for_answer() as stdout:
+    print("a library speaks")
+    subprocess.run(["echo", "a child speaks"], check=True)
+    stdout.write("{}\\n")
+print("afterwards")
+"""
+
+
+def test_only_the_answer_reaches_stdout() -> None:
+    done = subprocess.run([sys.executable, "-c", SPEAKER], capture_output=True, text=True)
+    assert done.stdout == "{}\nafterwards\n"
+    assert sorted(done.stderr.splitlines()) == ["a child speaks", "a library speaks"]

@@ -1,0 +1,58 @@
+"""Masked language modelling: the head over the encoder and its loss.
+
+The attributes are named so that `state_dict` has the keys of Hugging Face's ModernBertForMaskedLM.
+Letters: B rows, L positions, M masked positions, D hidden width, V vocabulary.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.batch import Batch
+from model.config import EncoderConfig
+from model.encoder import AttentionPath, Encoder
+
+IGNORED = -100  # the target of a position that does not count
+
+
+class PredictionHead(nn.Module):
+    """A dense layer, GELU and a norm before the decoder."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+        self.norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=False)
+
+    def forward(self, hidden_MD: Tensor) -> Tensor:
+        output_MD: Tensor = self.norm(functional.gelu(self.dense(hidden_MD)))
+        return output_MD
+
+
+class MaskedLanguageModel(nn.Module):
+    """The encoder with a decoder that shares the embedding table and has a bias of its own."""
+
+    def __init__(self, config: EncoderConfig, *, attention: AttentionPath = "auto") -> None:
+        super().__init__()
+        self.config = config
+        self.model = Encoder(config, attention=attention)
+        self.head = PredictionHead(config)
+        self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
+        self.decoder.weight = self.model.embeddings.tok_embeddings.weight
+
+    def logits(self, hidden_MD: Tensor) -> Tensor:
+        """Scores ``logits_MV`` of every token of the vocabulary; any leading dimensions."""
+        logits_MV: Tensor = self.decoder(self.head(hidden_MD))
+        return logits_MV
+
+    def forward(self, batch: Batch, positions_M: Tensor) -> Tensor:
+        """Scores ``logits_MV`` at `positions_M` (int64, in the flattened batch) only.
+
+        Exact: what is left out would not enter the loss, and is most of a small model's work.
+        """
+        return self.logits(self.model(batch, positions_M))
+
+
+def summed_loss(logits_MV: Tensor, targets_M: Tensor) -> Tensor:
+    """Cross-entropy in nats, float32, summed over the targets that are not `IGNORED`."""
+    return functional.cross_entropy(
+        logits_MV.float(), targets_M, ignore_index=IGNORED, reduction="sum"
+    )

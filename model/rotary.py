@@ -1,0 +1,32 @@
+"""Rotary positions in the half-split layout, computed in float32.
+
+Su et al. 2021, "RoFormer", section 3.2.2; component i of a head turns with component i + E/2,
+as ModernBERT's weights expect.
+Letters: B rows, L positions, E head size, F half of it, … any dimensions between.
+"""
+
+import torch
+from torch import Tensor
+
+
+def rotary_table(positions_BL: Tensor, *, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(cos_BLF, sin_BLF)``, float32, of every position's turn.
+
+    Args:
+        positions_BL: positions inside their sequences.
+        head_size: size of a head, even.
+        theta: base of the wavelengths.
+    """
+    exponents_F = torch.arange(0, head_size, 2, device=positions_BL.device, dtype=torch.float32)
+    frequencies_F = 1.0 / (theta ** (exponents_F / head_size))
+    angles_BLF = positions_BL[..., None].float() * frequencies_F
+    return angles_BLF.cos(), angles_BLF.sin()
+
+
+def rotate(vectors_E: Tensor, cos_F: Tensor, sin_F: Tensor) -> Tensor:
+    """`vectors_E` turned by the table, in their own dtype; leading dimensions broadcast."""
+    first_F, second_F = vectors_E.float().chunk(2, dim=-1)
+    turned_E = torch.cat(
+        (first_F * cos_F - second_F * sin_F, second_F * cos_F + first_F * sin_F), dim=-1
+    )
+    return turned_E.to(vectors_E.dtype)

@@ -1,0 +1,116 @@
+"""Loads an embedder, the artifact that tune makes: text in, unit vectors out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from model.embedding import embed_documents
+from model.encoder import Encoder
+from model.errors import ArtifactError
+from model.huggingface import load_encoder
+
+SUMMARY = "embedder.json"
+_TOKENS_PER_BATCH = 8192
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedderSummary:
+    """What embedder.json says.
+
+    Attributes:
+        pooling: how positions become one vector; "mean" is the only one there is.
+        dim: width D of a vector.
+        matryoshka_dims: prefixes of a vector that are embeddings too, after normalising again.
+        max_window_tokens: positions of a window, [CLS] and [SEP] included.
+        layer: whose hidden states are pooled; the last one, counted from 1.
+    """
+
+    pooling: str
+    dim: int
+    matryoshka_dims: list[int]
+    max_window_tokens: int
+    layer: int
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The summary in an embedder's folder.
+
+        Raises:
+            ArtifactError: it is missing, damaged, or pools in a way that this version does not.
+        """
+        path = folder / SUMMARY
+        try:
+            summary = cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise ArtifactError(f"{path} describes no embedder ({error}): run tune again") from None
+        if summary.pooling != "mean":
+            raise ArtifactError(f"{path} asks for {summary.pooling!r} pooling: only mean is known")
+        return summary
+
+    def write(self, folder: Path) -> None:
+        """Write the summary into an embedder's folder."""
+        (folder / SUMMARY).write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+
+
+class Embedder:
+    """An encoder with its tokenizer and the rule that makes one vector of a document."""
+
+    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, about: EmbedderSummary) -> None:
+        self.encoder = encoder
+        self.tokenizer = tokenizer
+        self.about = about
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
+        """Read an embedder's folder.
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """
+        about = EmbedderSummary.read(folder)
+        encoder = load_encoder(folder).to(device).eval()
+        return cls(encoder, load_tokenizer(folder / "tokenizer.json"), about)
+
+    def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """Token ids of each text, without special tokens and without a limit."""
+        encodings = self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
+
+    def encode_texts(
+        self, texts: Sequence[str], *, tokens_per_batch: int = _TOKENS_PER_BATCH
+    ) -> NDArray[np.float32]:
+        """Unit vectors of whole texts, float32 [n, D], as the exported dataset has them.
+
+        Raises:
+            CorpusError, ArtifactError: as `model.embedding.embed_documents`.
+        """
+        documents = embed_documents(
+            self.encoder,
+            self.tokenize(texts),
+            max_window_tokens=self.about.max_window_tokens,
+            tokens_per_batch=tokens_per_batch,
+        )
+        return documents.vectors
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer for which text that looks like a special token is data.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception for whatever is wrong
+        raise ArtifactError(f"{path} is not a tokenizer ({error}): run the chain again") from None
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

@@ -1,0 +1,98 @@
+"""Settings of the `pretrain` stage."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from tasks.pretrain.sizes import SIZES, Shape, SizeName
+from tasks.settings import StageConfig, incidental
+
+
+class PretrainConfig(StageConfig):
+    """How large the encoder is and how it is trained."""
+
+    size: SizeName = Field("tiny", description="sizes of the encoder, each of which can be set")
+    hidden_size: int | None = Field(
+        None, ge=8, multiple_of=2, description="width of a hidden state; none = as in size"
+    )
+    num_heads: int | None = Field(
+        None, ge=1, description="attention heads; none = as in size", validate_default=True
+    )
+    num_layers: int | None = Field(None, ge=1, description="layers; none = as in size")
+    intermediate_size: int | None = Field(
+        None, ge=8, description="width inside the feed-forward blocks; none = as in size"
+    )
+    local_attention: int | None = Field(
+        None, ge=2, description="tokens in the sliding windows; none = as in size"
+    )
+    global_attn_every_n_layers: int | None = Field(
+        None, ge=1, description="every n-th layer sees the whole sequence; none = as in size"
+    )
+    max_steps: int = Field(500, ge=1, description="optimizer updates")
+    max_minutes: float | None = Field(
+        None,
+        gt=0,
+        description="stop earlier after this long; the result is then not reproducible",
+    )
+    rows_per_step: int = Field(16, ge=1, description="rows of tokens in one update")
+    micro_rows: int | None = Field(
+        None, ge=1, description="rows computed at once, to save memory; none = all of a step"
+    )
+    learning_rate: float = Field(
+        2.5e-3, gt=0, le=1, description="peak rate of AdamW: embeddings, head, norms, biases"
+    )
+    muon_learning_rate: float = Field(
+        1e-2, gt=0, le=1, description="peak rate of Muon: matrices inside the layers"
+    )
+    weight_decay: float = Field(0.01, ge=0, le=1, description="decay of matrices, per unit rate")
+    grad_clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    mask_frac: float = Field(0.3, gt=0, lt=1, description="part of the tokens to predict")
+    warmup_frac: float = Field(0.05, ge=0, le=1, description="part of the run the rates rise in")
+    decay_frac: float = Field(0.4, ge=0, le=1, description="part of the run the rates fall in")
+    validations: int = Field(5, ge=1, description="validations spread over the run")
+    validation_rows: int = Field(
+        2048, ge=1, description="rows of the validation split to use, if it has more"
+    )
+    num_checkpoints: int = Field(4, ge=4, description="checkpoints spread over the run")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of weights, order and masks")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto = bf16 where the processor computes it natively"
+    )
+    compile: Literal["off", "on", "auto"] = Field(
+        "auto", description="compile the layers; auto = on a GPU"
+    )
+    device: str = incidental("auto", description="auto, cpu, cuda or cuda:N")
+    init_from: Path | None = incidental(
+        None, description="folder of an encoder of the same sizes and vocabulary to start from"
+    )
+
+    @field_validator("num_heads")
+    @classmethod
+    def _heads_divide_the_width(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if "size" not in info.data or "hidden_size" not in info.data:
+            return value  # these are wrong themselves and are reported
+        preset = SIZES[info.data["size"]]
+        width = info.data["hidden_size"] or preset.hidden_size
+        num_heads = value or preset.num_heads
+        if width % (2 * num_heads):
+            raise ValueError(
+                f"pretrain.num_heads = {num_heads} must divide pretrain.hidden_size = {width} "
+                "into heads of an even size"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        if self.warmup_frac + self.decay_frac > 1:
+            raise ValueError(
+                f"pretrain.warmup_frac + pretrain.decay_frac = "
+                f"{self.warmup_frac + self.decay_frac:g} must not exceed 1"
+            )
+        return self
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes of the encoder: those of `size`, but what is set explicitly."""
+        explicit = {name: getattr(self, name) for name in Shape._fields}
+        return SIZES[self.size]._replace(**{k: v for k, v in explicit.items() if v is not None})

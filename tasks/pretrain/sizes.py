@@ -1,0 +1,61 @@
+"""The sizes an encoder comes in, and what a size costs."""
+
+from typing import Literal, NamedTuple
+
+SizeName = Literal["tiny", "small", "base"]
+
+
+class Shape(NamedTuple):
+    """Sizes of an encoder whatever its vocabulary; names as in `model.config.EncoderConfig`."""
+
+    num_layers: int
+    hidden_size: int
+    num_heads: int
+    intermediate_size: int
+    local_attention: int
+    global_attn_every_n_layers: int
+
+
+# `base` has the sizes of ModernBERT-base (Warner et al. 2024, table 4).
+SIZES: dict[SizeName, Shape] = {
+    "tiny": Shape(4, 128, 4, 192, 128, 1),
+    "small": Shape(6, 384, 6, 576, 128, 1),
+    "base": Shape(22, 768, 12, 1152, 128, 3),
+}
+
+
+def num_parameters(shape: Shape, vocab_size: int) -> int:
+    """Parameters of the masked language model; the decoder shares the embedding table.
+
+    Every layer has two norms, but the first only one; norms stand also after the embeddings, at
+    the end and in the head.
+    """
+    width = shape.hidden_size
+    norms = (2 * shape.num_layers - 1 + 3) * width
+    head = width * width
+    return vocab_size * (width + 1) + shape.num_layers * _layer_matrices(shape) + norms + head
+
+
+def training_flops_per_token(
+    shape: Shape, vocab_size: int, *, row_tokens: int, mask_frac: float
+) -> float:
+    """Floating point operations that training spends on one token of a full row.
+
+    Two for each weight forwards, twice that backwards (Kaplan et al. 2020, section 2.1). The head,
+    and the last layer past its attention, work on the masked part only. Attention is counted as
+    if each row were one sequence: what the kernels for rows compute, and the most that those for
+    sequences do.
+    """
+    width = shape.hidden_size
+    spared = (1 - mask_frac) * (_layer_matrices(shape) - 3 * width * width)
+    weights = shape.num_layers * _layer_matrices(shape) - spared
+    head_weights = mask_frac * (width * width + width * vocab_size)
+    full_layers = -(-shape.num_layers // shape.global_attn_every_n_layers)
+    window = min(row_tokens, shape.local_attention)
+    seen = full_layers * row_tokens + (shape.num_layers - full_layers) * window
+    return 6.0 * (weights + head_weights) + 12.0 * width * seen
+
+
+def _layer_matrices(shape: Shape) -> int:
+    width = shape.hidden_size
+    return 4 * width * width + 3 * width * shape.intermediate_size

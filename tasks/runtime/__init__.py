@@ -1,0 +1,1 @@
+"""The machine that stages run on: its devices and their precision."""

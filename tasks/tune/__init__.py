@@ -1,0 +1,1 @@
+"""Trains the encoder to give documents vectors by which they are found."""

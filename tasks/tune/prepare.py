@@ -1,0 +1,139 @@
+"""Puts a tuning run together from the settings and the upstream artifacts."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+from model.config import EncoderConfig
+from model.embedding import SPECIALS_PER_WINDOW
+from model.errors import RequestError
+from model.huggingface import load_encoder
+from model.spans import SpanSampler
+from model.tuning import Tuner, TuningSettings
+from tasks.embedder import EmbedderSummary
+from tasks.runtime.devices import pick_device, pick_precision
+from tasks.stage import Reporter, StageContext
+from tasks.tokens import TokenizedCorpus
+from tasks.tune.config import TuneConfig
+from tasks.tune.documents import Usable, training_documents, validation_documents
+from tasks.tune.folder import write_embedder
+from tasks.tune.training import TuningRun
+from tasks.tune.validation import HalfDocuments
+
+CHECKPOINTS = "checkpoints"
+_LEAST_VALIDATION_DOCUMENTS = 2
+
+
+def prepare(context: StageContext) -> TuningRun:
+    """The run that the context asks for, not started.
+
+    Raises:
+        CorpusError: too few documents are long enough for two spans.
+        RequestError: dimensions or windows that the encoder does not have.
+        ArtifactError: an input is damaged.
+    """
+    config: TuneConfig = context.config
+    device = pick_device(config.device)
+    precision = pick_precision(config.precision, device)
+    pretrained = context.inputs["pretrain"].path
+    encoder = load_encoder(pretrained).to(device)
+    about = describe(config, encoder.config)
+    tokens = TokenizedCorpus(context.inputs["tokenize"].path)
+    usable = training_documents(tokens.documents("train"), config, context.report)
+    return TuningRun(
+        tuner=Tuner(encoder, tuning_settings(config, about), precision=precision),
+        sampler=_sampler(usable, config, about, context.report),
+        documents=usable.documents,
+        validation=_validation(tokens, config, about, precision, context.report),
+        num_checkpoints=config.num_checkpoints,
+        folder=context.output / CHECKPOINTS,
+        write_embedder=partial(
+            write_embedder, encoder=encoder, about=about, tokenizer_folder=pretrained
+        ),
+        report=context.report,
+    )
+
+
+def describe(config: TuneConfig, encoder: EncoderConfig) -> EmbedderSummary:
+    """What the embedder will be.
+
+    Raises:
+        RequestError: wider dimensions, or longer windows, than the encoder's.
+    """
+    dim, longest = encoder.hidden_size, encoder.max_position_embeddings
+    dims = config.matryoshka_dims or (dim, dim // 2, dim // 4)
+    window = config.max_window_tokens or longest
+    if max(dims) > dim:
+        raise RequestError(
+            f"tune.matryoshka_dims = {max(dims)} is more than the {dim} dimensions of the "
+            "encoder: leave it out or raise pretrain.hidden_size"
+        )
+    if window > longest:
+        raise RequestError(
+            f"tune.max_window_tokens = {window} is more than the {longest} positions the encoder "
+            "was trained on: lower it or raise tokenize.row_tokens"
+        )
+    return EmbedderSummary(
+        pooling="mean",
+        dim=dim,
+        matryoshka_dims=sorted({*dims, dim}, reverse=True),
+        max_window_tokens=window,
+        layer=encoder.num_layers,
+    )
+
+
+def tuning_settings(config: TuneConfig, about: EmbedderSummary) -> TuningSettings:
+    """The part of the settings that an update depends on."""
+    return TuningSettings(
+        max_steps=config.max_steps,
+        learning_rate=config.learning_rate,
+        embedding_learning_rate=config.embedding_learning_rate,
+        warmup_frac=config.warmup_frac,
+        weight_decay=config.weight_decay,
+        temperature=config.temperature,
+        matryoshka_dims=tuple(about.matryoshka_dims),
+    )
+
+
+def _sampler(
+    usable: Usable, config: TuneConfig, about: EmbedderSummary, report: Reporter
+) -> SpanSampler:
+    capacity = about.max_window_tokens - SPECIALS_PER_WINDOW
+    num_documents = len(usable.documents)
+    if capacity < config.span_max_tokens:
+        report.message(f"tune draws spans of at most {capacity} tokens, all that a window holds")
+    if num_documents < config.documents_per_batch:
+        report.warning(
+            f"tune.documents_per_batch = {config.documents_per_batch} is more than the "
+            f"{num_documents} documents there are: each update uses all of them"
+        )
+    if capacity <= config.span_min_tokens:
+        raise RequestError(
+            f"tune.span_min_tokens = {config.span_min_tokens} leaves no span inside a window of "
+            f"{capacity} tokens: lower it"
+        )
+    return SpanSampler(
+        np.array([len(document) for document in usable.documents], dtype=np.int64),
+        documents_per_batch=min(config.documents_per_batch, num_documents),
+        span_min_tokens=config.span_min_tokens,
+        span_max_tokens=min(config.span_max_tokens, capacity),
+        seed=config.seed,
+    )
+
+
+def _validation(
+    tokens: TokenizedCorpus,
+    config: TuneConfig,
+    about: EmbedderSummary,
+    precision: torch.dtype,
+    report: Reporter,
+) -> HalfDocuments | None:
+    documents = validation_documents(tokens.documents("validation"), config)
+    if len(documents) < _LEAST_VALIDATION_DOCUMENTS:
+        report.warning(
+            f"tune cannot measure recall: {len(documents)} validation documents have "
+            f"{2 * config.span_min_tokens + 1} tokens or more"
+        )
+        return None
+    return HalfDocuments(documents, about.max_window_tokens, precision)

@@ -1,0 +1,72 @@
+"""Checkpoints of a tuning run: embedders that load, with what a resume needs beside them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from model.errors import ArtifactError
+from model.huggingface import load_encoder
+from model.tuning import Tuner
+from tasks.checkpoints import Checkpoint, newest_checkpoint, write_checkpoint
+
+_OPTIMIZER = "optimizer.safetensors"
+_STATE = "state.json"
+
+
+@dataclass
+class Progress:
+    """What a run has done so far.
+
+    Attributes:
+        step: updates done.
+        history: what was measured, by step, oldest first.
+    """
+
+    step: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_progress(
+    folder: Path, tuner: Tuner, progress: Progress, write_embedder: Callable[[Path], None]
+) -> None:
+    """Write the checkpoint of `progress.step` below `folder`.
+
+    Args:
+        write_embedder: writes the embedder as it is now into a folder.
+    """
+
+    def write_files(partial: Path) -> None:
+        write_embedder(partial)
+        save_file(tuner.optimizer_tensors(), partial / _OPTIMIZER)
+        (partial / _STATE).write_text(json.dumps(asdict(progress), indent=1), "utf-8")
+
+    write_checkpoint(folder, progress.step, write_files)
+
+
+def resume(folder: Path, tuner: Tuner, on_damaged: Callable[[Path], None]) -> Progress:
+    """Put `tuner` where the newest whole checkpoint below `folder` left off, if there is one.
+
+    Everything after it is then the same, bit for bit, as in a run that was not interrupted.
+
+    Raises:
+        ArtifactError: the checkpoint is whole, but of another model.
+    """
+    checkpoint = newest_checkpoint(folder, on_damaged=on_damaged)
+    if checkpoint is None:
+        return Progress()
+    tuner.encoder.load_state_dict(load_encoder(checkpoint.folder).state_dict())
+    return _read(checkpoint, tuner)
+
+
+def _read(checkpoint: Checkpoint, tuner: Tuner) -> Progress:
+    try:
+        tuner.restore_optimizer(load_file(checkpoint.folder / _OPTIMIZER))
+        return Progress(**json.loads((checkpoint.folder / _STATE).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{checkpoint.folder} cannot be resumed from ({error}): delete it and run again"
+        ) from None

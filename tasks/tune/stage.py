@@ -1,0 +1,72 @@
+"""The tune stage: a pretrained encoder becomes an embedder of documents."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks.embedder import SUMMARY as EMBEDDER_SUMMARY
+from tasks.stage import Metrics, Stage, StageContext
+from tasks.tune.config import TuneConfig
+from tasks.tune.prepare import CHECKPOINTS, prepare
+from tasks.tune.training import TuningRun
+
+TRAINING_SUMMARY = "training.json"
+
+
+def run(context: StageContext) -> Metrics:
+    """Train, and leave a folder that sentence-transformers loads; return the final metrics.
+
+    Raises:
+        CorpusError: too few documents are long enough for two spans.
+        RequestError: dimensions or windows that the encoder does not have.
+        TrainingError: the loss is no longer finite.
+        ArtifactError: an input or a checkpoint cannot be used.
+    """
+    _remove_all_but_checkpoints(context.output)
+    tuning = prepare(context)
+    tuning.run()
+    tuning.write_embedder(context.output)
+    _write_summary(context.output, context.config, tuning)
+    return _metrics(tuning)
+
+
+def _remove_all_but_checkpoints(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+        elif path.name != CHECKPOINTS:
+            shutil.rmtree(path)
+
+
+def _write_summary(folder: Path, config: TuneConfig, tuning: TuningRun) -> None:
+    """What was used and measured; the same in a resumed run as in one that was not cut short."""
+    values: dict[str, Any] = {
+        "settings": config.identity(),
+        "matryoshka_dims": list(tuning.tuner.settings.matryoshka_dims),
+        "num_documents": len(tuning.documents),
+        "history": tuning.progress.history,
+    }
+    (folder / TRAINING_SUMMARY).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+
+
+def _metrics(tuning: TuningRun) -> Metrics:
+    first, last = tuning.progress.history[0], tuning.progress.history[-1]
+    metrics = {name: value for name, value in last.items() if name != "step"}
+    metrics["num_documents"] = float(len(tuning.documents))
+    if "validation_recall_at_1" in first:
+        metrics["initial_recall_at_1"] = first["validation_recall_at_1"]
+    if tuning.update_seconds:
+        num_updates = len(tuning.update_seconds)
+        num_seen = num_updates * tuning.sampler.documents_per_batch
+        metrics["documents_per_second"] = num_seen / sum(tuning.update_seconds)
+    return metrics
+
+
+TUNE = Stage(
+    name="tune",
+    version=1,
+    upstream=("ingest", "vocab", "tokenize", "pretrain"),
+    run=run,
+    tracked_files=(TRAINING_SUMMARY, EMBEDDER_SUMMARY),
+)

@@ -1,0 +1,85 @@
+"""One tuning run: updates, with validations and checkpoints at fixed steps."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.spans import SpanSampler
+from model.tuning import Tuner, rate_factor_at, train
+from tasks.checkpoints import checkpoint_steps
+from tasks.stage import Reporter
+from tasks.tune.documents import TokenIds
+from tasks.tune.resume import Progress, resume, save_progress
+from tasks.tune.validation import HalfDocuments
+
+
+@dataclass
+class TuningRun:
+    """A run that can be interrupted at any moment and resumed from its newest checkpoint.
+
+    Attributes:
+        tuner: the encoder and its optimizer.
+        sampler: gives each step its spans.
+        documents: what the spans are cut from.
+        validation: measures recall; None where there are too few validation documents.
+        num_checkpoints: how often to validate and save.
+        folder: holds the checkpoints.
+        write_embedder: writes the embedder as it is now into a folder.
+        report: hears of every step.
+        progress: what is done so far.
+        update_seconds: time of each update of this attempt, validation and saving not counted.
+    """
+
+    tuner: Tuner
+    sampler: SpanSampler
+    documents: list[TokenIds]
+    validation: HalfDocuments | None
+    num_checkpoints: int
+    folder: Path
+    write_embedder: Callable[[Path], None]
+    report: Reporter
+    progress: Progress = field(default_factory=Progress)
+    update_seconds: list[float] = field(default_factory=list)
+    _losses: list[float] = field(default_factory=list)
+    _began: float = 0.0
+
+    def run(self) -> None:
+        """Train to the last step; `progress` then holds what was measured on the way."""
+        self.progress = resume(self.folder, self.tuner, self._warn_of_damage)
+        if self.progress.step:
+            self.report.message(f"tune resumes after step {self.progress.step}")
+        else:
+            self._measure({})
+        self._began = time.monotonic()
+        train(
+            self.tuner,
+            lambda step: self.sampler.pairs(step).cut(self.documents),
+            first_step=self.progress.step,
+            on_step=self._after_update,
+        )
+
+    def _after_update(self, num_steps: int, loss: float) -> None:
+        self.update_seconds.append(time.monotonic() - self._began)
+        settings = self.tuner.settings
+        rate = rate_factor_at(num_steps - 1, settings) * settings.learning_rate
+        self.report.metrics({"train_loss": loss, "learning_rate": rate}, step=num_steps)
+        self.report.progress(num_steps, settings.max_steps, "steps")
+        self._losses.append(loss)
+        self.progress.step = num_steps
+        if num_steps in checkpoint_steps(settings.max_steps, self.num_checkpoints):
+            self._measure({"train_loss": sum(self._losses) / len(self._losses)})
+            self._losses.clear()
+            save_progress(self.folder, self.tuner, self.progress, self.write_embedder)
+        self._began = time.monotonic()
+
+    def _measure(self, values: dict[str, float]) -> None:
+        """Add `values`, and recall where it can be measured, to the history."""
+        if self.validation:
+            recall = self.validation.recall_at_1(self.tuner.encoder)
+            values["validation_recall_at_1"] = recall
+            self.report.metrics({"validation_recall_at_1": recall}, step=self.progress.step)
+        self.progress.history.append({"step": self.progress.step, **values})
+
+    def _warn_of_damage(self, folder: Path) -> None:
+        self.report.warning(f"checkpoint {folder.name} is damaged and was removed")

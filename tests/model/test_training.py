@@ -1,0 +1,192 @@
+import math
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from model.errors import TrainingError
+from model.training import TrainingInterrupted
+from tests.model.training_runs import Run
+
+# The losses of steps 1 to 20. A refactoring must not change them. On one machine they are equal
+# bit for bit from run to run (the next test), but processors round matrix products differently,
+# so between machines they are held to 1e-5.
+PINNED_LOSSES = [
+    4.1533684730529785,
+    4.160022258758545,
+    4.1435699462890625,
+    4.124053955078125,
+    4.097416877746582,
+    4.152837753295898,
+    4.107799053192139,
+    4.140727996826172,
+    4.080078601837158,
+    4.047019958496094,
+    4.001772403717041,
+    4.017511367797852,
+    4.141821384429932,
+    4.108947277069092,
+    4.068945407867432,
+    4.052952766418457,
+    3.9911141395568848,
+    4.013206481933594,
+    3.9384686946868896,
+    3.993253469467163,
+]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_losses_are_what_they_always_were() -> None:
+    losses: list[float] = []
+
+    def listen(run: Run) -> bool:
+        losses.append(run.training.state.recent_losses[-1])
+        return False
+
+    Run(should_stop=listen).training.run()
+    assert losses == pytest.approx(PINNED_LOSSES, rel=1e-5)
+
+
+def test_two_runs_are_equal_bit_for_bit() -> None:
+    first, second = Run(), Run()
+    first.training.run()
+    torch.manual_seed(99)  # nothing may come from the global generator
+    second.training.run()
+    assert first.losses() == second.losses()
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+
+
+def test_it_learns_what_can_be_learned() -> None:
+    run = Run(settings={"max_steps": 120})
+    run.training.run()
+    assert run.losses()[0] > 3.5
+    assert run.losses()[-1] < 2.0
+
+
+def test_micro_batches_add_up_to_the_whole() -> None:
+    whole, parts = (
+        Run(settings={"max_steps": 3}),
+        Run(settings={"max_steps": 3}, rows={"micro_rows": 3}),
+    )
+    whole.training.run()
+    parts.training.run()
+    assert parts.losses() == pytest.approx(whole.losses(), rel=1e-5)
+    assert parts.training.state.num_tokens == whole.training.state.num_tokens
+
+
+def test_fixed_shapes_change_nothing() -> None:
+    plain, fixed = Run(), Run(rows={"fixed_shapes": True})
+    plain.training.run()
+    fixed.training.run()
+    assert fixed.losses() == pytest.approx(plain.losses(), rel=1e-4)
+
+
+def test_compiled_layers_compute_the_same() -> None:
+    plain, compiled = Run(settings={"max_steps": 3}), Run(settings={"max_steps": 3})
+    for layer in compiled.model.model.layers:
+        layer.compile(backend="eager")
+    plain.training.run()
+    compiled.training.run()
+    assert compiled.losses() == pytest.approx(plain.losses(), rel=1e-5)
+    assert list(compiled.model.state_dict()) == list(plain.model.state_dict())
+
+
+def test_reports_come_every_ten_steps_and_at_the_end() -> None:
+    run = Run(settings={"max_steps": 25, "num_validations": 2})
+    run.training.run()
+    steps = [(step, "train_loss" in values) for step, values in run.metrics]
+    assert steps == [(10, True), (13, False), (20, True), (25, True), (25, False)]
+    assert run.progress == list(range(1, 26))
+    first = run.metrics[0][1]
+    assert set(first) == {"train_loss", "learning_rate", "grad_norm", "tokens_per_second"}
+    assert first["learning_rate"] == pytest.approx(1e-2)
+    assert not any(name == "tokens_per_second" for _, name, _ in run.training.state.curve)
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "expected"),
+    [(20, [5, 10, 15, 20]), (10, [3, 5, 8, 10]), (4, [1, 2, 3, 4]), (2, [1, 2]), (1, [1])],
+)
+def test_checkpoints_are_spread_over_the_run(max_steps: int, expected: list[int]) -> None:
+    run = Run(settings={"max_steps": max_steps})
+    run.training.run()
+    assert run.checkpoints == expected
+    assert run.training.state.validated_step == max_steps
+
+
+class StepClock:
+    """A clock that moves by itself, so that tests by time need no time."""
+
+    def __init__(self, seconds_per_look: float) -> None:
+        self.now, self.seconds_per_look = 0.0, seconds_per_look
+
+    def __call__(self) -> float:
+        self.now += self.seconds_per_look
+        return self.now
+
+
+@pytest.mark.parametrize("max_seconds", [1e-3, 7.0, 100.0])
+def test_a_run_by_time_ends_and_has_its_checkpoints(max_seconds: float) -> None:
+    run = Run(settings={"max_steps": 10**6, "max_seconds": max_seconds}, clock=StepClock(2.0))
+    run.training.run()
+    assert len(run.checkpoints) == 4
+    assert run.checkpoints[-1] == run.training.state.step < 200
+    assert run.training.state.validated_step == run.training.state.step
+    assert run.metrics[-1][0] == run.training.state.step
+    assert not run.training.state.recent_losses
+    if max_seconds == 100.0:
+        spread = [step / run.checkpoints[-1] for step in run.checkpoints]
+        assert spread == pytest.approx([0.25, 0.5, 0.75, 1.0], abs=0.1)
+
+
+def test_a_limit_of_time_that_is_not_reached_changes_nothing() -> None:
+    by_steps, by_both = Run(), Run(settings={"max_seconds": 1e9}, clock=StepClock(1e-6))
+    by_steps.training.run()
+    by_both.training.run()
+    assert by_both.losses() == by_steps.losses()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_stops_the_run_at_once(value: float) -> None:
+    def poison(run: Run) -> bool:
+        if run.training.state.step == 7:
+            run.model.head.dense.weight.data[0, 0] = value
+        return False
+
+    run = Run(should_stop=poison)
+    with pytest.raises(TrainingError, match=r"is nan in step 8; lower pretrain\.muon"):
+        run.training.run()
+    assert run.checkpoints == [5]
+    assert run.training.state.step == 7
+
+
+def test_a_gradient_that_is_not_finite_is_noticed_too() -> None:
+    run = Run()
+    run.model.decoder.bias.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(TrainingError, match="gradient's norm is nan in step 1"):
+        run.training.run()
+    assert all(p.isfinite().all() for p in run.model.parameters())
+
+
+def test_asked_to_stop_it_leaves_a_checkpoint_of_that_step() -> None:
+    run = Run(should_stop=lambda run: run.training.state.step == 7)
+    with pytest.raises(TrainingInterrupted, match="after step 7 of 20"):
+        run.training.run()
+    assert run.checkpoints == [5, 7]
+    assert run.training.state.num_checkpoints == 1
+    assert len(run.training.state.recent_losses) == 7
+
+
+def test_asked_to_stop_at_the_end_it_is_done() -> None:
+    run = Run(should_stop=lambda run: run.training.state.step == 20)
+    run.training.run()
+    assert run.checkpoints == [5, 10, 15, 20]

@@ -1,0 +1,61 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import ArtifactError
+from tasks.embedder import Embedder, EmbedderSummary
+from tests.tasks.chain import byte_vocab, pretrained
+
+ABOUT = EmbedderSummary(
+    pooling="mean", dim=32, matryoshka_dims=[32, 16, 8], max_window_tokens=64, layer=2
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pretrained(tmp_path / "embedder", byte_vocab(tmp_path / "vocab"))
+    ABOUT.write(tmp_path / "embedder")
+    return tmp_path / "embedder"
+
+
+def test_tokens_have_no_specials_and_no_limit(folder: Path) -> None:
+    embedder = Embedder.load(folder)
+    texts = ["", "[MASK] is data", "x" * 1000, "文字"]
+    tokens = embedder.tokenize(texts)
+    assert [len(ids) for ids in tokens] == [len(text.encode()) for text in texts]
+    assert min(ids.min() for ids in tokens if len(ids)) > 4
+    assert [embedder.tokenizer.decode(ids) for ids in tokens] == texts
+
+
+def test_encoding_is_per_text_and_of_unit_length(folder: Path) -> None:
+    embedder = Embedder.load(folder)
+    assert embedder.about == ABOUT
+    vectors = embedder.encode_texts(["one", "two " * 100, ""], tokens_per_batch=32)
+    assert vectors.shape == (3, 32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(embedder.encode_texts(["two " * 100])[0], vectors[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pooling": "cls"}, {"dim": None, "extra": 1}],
+)
+def test_what_this_version_does_not_know_is_refused(
+    folder: Path, change: dict[str, object]
+) -> None:
+    values = json.loads((folder / "embedder.json").read_text()) | change
+    (folder / "embedder.json").write_text(json.dumps(values))
+    with pytest.raises(ArtifactError, match=r"embedder\.json"):
+        Embedder.load(folder)
+
+
+@pytest.mark.parametrize("name", ["embedder.json", "tokenizer.json", "model.safetensors"])
+def test_missing_and_damaged_files_are_named(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(b"{damaged")
+    with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+        Embedder.load(folder)
+    (folder / name).unlink()
+    with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
+        Embedder.load(folder)
