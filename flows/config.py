@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from tasks.tokenize.config import TokenizeConfig
-from tasks.tune.config import TuneConfig
-from tasks.vocab.config import VocabConfig
 
 from model.errors import RequestError
 from tasks.evaluate.config import EvaluateConfig
@@ -18,6 +15,9 @@ from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.pretrain.config import PretrainConfig
 from tasks.probe.config import ProbeConfig
+from tasks.tokenize.config import TokenizeConfig
+from tasks.tune.config import TuneConfig
+from tasks.vocab.config import VocabConfig
 
 
 class PrivacyConfig(BaseModel):

@@ -4,9 +4,6 @@ a reference to what it made."""
 from typing import Any
 
 from prefect import flow
-from tasks.tokenize.config import TokenizeConfig
-from tasks.tune.config import TuneConfig
-from tasks.vocab.config import VocabConfig
 
 from flows.perform import perform
 from tasks.evaluate.config import EvaluateConfig
@@ -15,6 +12,9 @@ from tasks.ingest.config import IngestConfig
 from tasks.pretrain.config import PretrainConfig
 from tasks.probe.config import ProbeConfig
 from tasks.store.artifact import ArtifactRef
+from tasks.tokenize.config import TokenizeConfig
+from tasks.tune.config import TuneConfig
+from tasks.vocab.config import VocabConfig
 
 WORKSPACE = "workspace"
 
