@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from model.errors import RequestError
+from model.errors import CorpusmithError
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "prefect", "mlflow")
 MIN_FREE_BYTES = 2_000_000_000
@@ -21,7 +21,7 @@ def examine(workspace: str) -> dict[str, Any]:
     """Every check with what was found.
 
     Raises:
-        RequestError: when a check fails, naming it.
+        CorpusmithError: when a check fails, naming it.
     """
     checks = [
         _python(),
@@ -33,7 +33,7 @@ def examine(workspace: str) -> dict[str, Any]:
     ]
     failed = [check for check in checks if not check["ok"]]
     if failed:
-        raise RequestError("; ".join(f"{check['name']}: {check['finding']}" for check in failed))
+        raise CorpusmithError("; ".join(f"{check['name']}: {check['finding']}" for check in failed))
     return {"checks": checks}
 
 

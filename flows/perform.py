@@ -1,7 +1,7 @@
 """Performs one stage inside its Prefect flow: watched, tracked, and with its shards as tasks."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import task
@@ -9,7 +9,6 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.graph import StageName, load_stage
 from flows.reporting import StageReporter
@@ -70,9 +69,10 @@ def map_as_tasks(
     return [future.result() for future in futures]
 
 
-def shard_runner() -> ThreadPoolTaskRunner[Any]:
-    """Threads for the shards: the libraries that do the work release the interpreter's lock."""
-    return ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1)
+def run_name() -> str:
+    """What Prefect calls a flow run: the flow, and the workspace it works for."""
+    workspace = flow_run.parameters.get("workspace", "workspace")
+    return f"{flow_run.flow_name}-{Path(workspace).name}"
 
 
 def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> None:
@@ -84,7 +84,8 @@ def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> 
     if stage.name == "ingest":
         track.dataset("corpus", outcome.ref.content_id, outcome.ref.path, "training")
     if not outcome.reused:
-        for file in stage.tracked_files:
+        quoting = stage.quoting_files if run.may_quote else ()
+        for file in (*stage.tracked_files, *quoting):
             track.artifact(folder / file, None)
     rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
     create_table_artifact(

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from prefect import Flow, flow, task
+from prefect import Flow, flow, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from flows import stages
 from flows.config import PipelineConfig
 from flows.graph import UPSTREAM, StageName, stages_for
+from flows.perform import run_name
 from flows.session import Session, session
 from tasks.release.pointer import Release, publish
 from tasks.store.artifact import ArtifactRef
@@ -33,7 +34,7 @@ ARTIFACT: dict[StageName, str] = {  # what the stage flows call the artifact of 
 }
 
 
-@flow(flow_run_name="pipeline-{workspace}", persist_result=True, result_serializer="json")
+@flow(flow_run_name=run_name, persist_result=True, result_serializer="json")
 def pipeline(
     config: PipelineConfig, workspace: str = stages.WORKSPACE, until: StageName | None = None
 ) -> dict[str, Any]:
@@ -48,18 +49,28 @@ def pipeline(
         experiment=config.tracking.experiment,
         params=config.model_dump(mode="json"),
         tags={"prefect.flow_run_id": flow_run_id},
+        may_quote=config.privacy.examples,
     ) as run:
-        made: dict[StageName, ArtifactRef] = {}
-        for name in stages_for(until):
-            inputs = {ARTIFACT[upstream]: made[upstream] for upstream in UPSTREAM[name]}
-            reference = FLOWS[name](getattr(config, name), **inputs, workspace=workspace)
-            made[name] = ArtifactRef.model_validate(reference)
+        with tags("corpusmith", run.run_id):
+            made = run_stages(config, workspace, until)
         record = describe(run, flow_run_id)
         if until is None:
             release = publish_release(run, made)
             record["release"] = release.model_dump(mode="json")
         run.workspace.write_run(run.run_id, record)
         return record
+
+
+def run_stages(
+    config: PipelineConfig, workspace: str, until: StageName | None
+) -> dict[StageName, ArtifactRef]:
+    """Each stage in its turn, handed what it reads; the graph itself stands in `flows.graph`."""
+    made: dict[StageName, ArtifactRef] = {}
+    for name in stages_for(until):
+        inputs = {ARTIFACT[upstream]: made[upstream] for upstream in UPSTREAM[name]}
+        reference = FLOWS[name](getattr(config, name), **inputs, workspace=workspace)
+        made[name] = ArtifactRef.model_validate(reference)
+    return made
 
 
 def describe(run: Session, flow_run_id: str) -> dict[str, Any]:

@@ -20,32 +20,42 @@ _current: ContextVar["Session | None"] = ContextVar("corpusmith_session", defaul
 
 @dataclass
 class Session:
-    """One run, from the first stage to the release."""
+    """One run, from the first stage to the release.
+
+    Attributes:
+        may_quote: whether the user lets text of documents go to the tracker.
+    """
 
     run_id: str
     workspace: Workspace
     store: Store
     tracker: Tracker
     console: Console
+    may_quote: bool
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
 def session(
-    workspace: str, *, experiment: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    workspace: str,
+    *,
+    experiment: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    may_quote: bool = False,
 ) -> Iterator[Session]:
     """The run in progress if there is one, else a new one that ends with this block."""
     running = _current.get()
     if running:
         yield running
         return
-    opened = _open(workspace, experiment, params, tags)
+    opened = _open(workspace, experiment, params, tags, may_quote)
     token = _current.set(opened)
     status = "KILLED"
     try:
         yield opened
         status = "FINISHED"
-    except Exception:
+    except Exception:  # goes on; only noted how the run ended
         status = "FAILED"
         raise
     finally:
@@ -54,7 +64,11 @@ def session(
 
 
 def _open(
-    location: str, experiment: str, params: Mapping[str, Any], tags: Mapping[str, str]
+    location: str,
+    experiment: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    may_quote: bool,
 ) -> Session:
     workspace = Workspace.open(location)
     console = Console(stderr=True, soft_wrap=True)
@@ -76,4 +90,4 @@ def _open(
         params=params,
         warn=warn,
     )
-    return Session(run_id, workspace, store, tracker, console)
+    return Session(run_id, workspace, store, tracker, console, may_quote)

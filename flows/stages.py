@@ -1,11 +1,13 @@
 """One Prefect flow a stage. Each takes its settings and references to what it reads, and returns
 a reference to what it made."""
 
+import os
 from typing import Any
 
 from prefect import flow
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows.perform import perform
+from flows.perform import perform, run_name
 from tasks.evaluate.config import EvaluateConfig
 from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
@@ -18,20 +20,30 @@ from tasks.vocab.config import VocabConfig
 
 WORKSPACE = "workspace"
 
+# Threads serve the shards: the libraries that do the work release the interpreter's lock.
+_SHARD_THREADS: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=os.cpu_count() or 1)
 
-@flow(persist_result=True, result_serializer="json")
+stage_flow = flow(
+    flow_run_name=run_name,
+    task_runner=_SHARD_THREADS,
+    persist_result=True,
+    result_serializer="json",
+)
+
+
+@stage_flow
 def ingest(config: IngestConfig, workspace: str = WORKSPACE) -> Any:
     """Read, clean, deduplicate and split documents."""
     return perform("ingest", config, {}, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def vocab(config: VocabConfig, corpus: ArtifactRef, workspace: str = WORKSPACE) -> Any:
     """Learn the vocabulary."""
     return perform("vocab", config, {"ingest": corpus}, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def tokenize(
     config: TokenizeConfig,
     corpus: ArtifactRef,
@@ -42,7 +54,7 @@ def tokenize(
     return perform("tokenize", config, {"ingest": corpus, "vocab": vocabulary}, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def pretrain(
     config: PretrainConfig,
     vocabulary: ArtifactRef,
@@ -53,7 +65,7 @@ def pretrain(
     return perform("pretrain", config, {"vocab": vocabulary, "tokenize": tokens}, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def tune(
     config: TuneConfig,
     corpus: ArtifactRef,
@@ -67,7 +79,7 @@ def tune(
     return perform("tune", config, inputs, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def probe(
     config: ProbeConfig,
     corpus: ArtifactRef,
@@ -81,7 +93,7 @@ def probe(
     return perform("probe", config, inputs, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def evaluate(
     config: EvaluateConfig,
     corpus: ArtifactRef,
@@ -102,7 +114,7 @@ def evaluate(
     return perform("evaluate", config, inputs, workspace)
 
 
-@flow(persist_result=True, result_serializer="json")
+@stage_flow
 def export(
     config: ExportConfig,
     corpus: ArtifactRef,

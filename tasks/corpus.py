@@ -15,7 +15,22 @@ from model.errors import ArtifactError
 
 SPLITS = ("train", "validation", "test")
 DOCUMENT_COLUMNS = ("doc_id", "text", "content_sha256", "source", "split")
+EMBEDDING_COLUMNS = (  # that the embeddings dataset adds beside the user's metadata
+    "n_tokens",
+    "n_windows",
+    "truncated",
+    "embedding",
+    "embedding_int8",
+    "scale",
+    "embedding_binary",
+)
+_RESERVED_COLUMNS = frozenset(DOCUMENT_COLUMNS + EMBEDDING_COLUMNS)
 _BATCH_ROWS = 1024
+
+
+def is_reserved(column: str) -> bool:
+    """Whether metadata may not have this name, as readers that ignore case see it."""
+    return column.casefold() in _RESERVED_COLUMNS
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a stage is, as the flows see it: an identity, its inputs and one plain function."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -75,6 +75,7 @@ class Stage:
         run: does the work in ``context.output`` and returns the stage's final metrics.
         sources: what identifies inputs that are no artifacts (the user's files), as JSON.
         tracked_files: names of output files the tracker should keep a copy of.
+        quoting_files: the same for files that quote the user's text; only if the user allows it.
     """
 
     name: str
@@ -82,4 +83,5 @@ class Stage:
     upstream: tuple[str, ...]
     run: Callable[[StageContext], Metrics]
     sources: Callable[[StageConfig], Any] | None = None
-    tracked_files: tuple[str, ...] = field(default=())
+    tracked_files: tuple[str, ...] = ()
+    quoting_files: tuple[str, ...] = ()

@@ -5,34 +5,23 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from model.errors import CorpusError
+from tasks.corpus import is_reserved
 from tasks.export.config import ExportConfig
 
 _ARROW_TYPES = {"float32": pa.float32(), "float16": pa.float16()}
-RESERVED_COLUMNS = (
-    "doc_id",
-    "content_sha256",
-    "split",
-    "n_tokens",
-    "n_windows",
-    "truncated",
-    "embedding",
-    "embedding_int8",
-    "scale",
-    "embedding_binary",
-)
 
 
 def refuse_reserved(metadata_columns: Sequence[str]) -> None:
-    """Check the user's columns against the dataset's own, as case-insensitive readers see them.
+    """Check the user's columns against the dataset's own. Ingest refuses them first.
 
     Raises:
         CorpusError: a name is taken.
     """
-    taken = [name for name in metadata_columns if name.casefold() in RESERVED_COLUMNS]
+    taken = [name for name in metadata_columns if is_reserved(name)]
     if taken:
         raise CorpusError(
-            f"metadata column {taken[0]!r} has a name that the embeddings dataset uses itself "
-            f"({', '.join(RESERVED_COLUMNS)}): rename it in the source files"
+            f"metadata column {taken[0]!r} has a name that the embeddings dataset uses itself: "
+            "rename it in the source files"
         )
 
 

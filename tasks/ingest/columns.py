@@ -6,21 +6,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from model.errors import CorpusError
-from tasks.corpus import DOCUMENT_COLUMNS, SPLITS
+from tasks.corpus import SPLITS, is_reserved
 from tasks.ingest.column_types import stored_type
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.survey import Survey
 
-EMBEDDING_COLUMNS = (
-    "n_tokens",
-    "n_windows",
-    "truncated",
-    "embedding",
-    "embedding_int8",
-    "scale",
-    "embedding_binary",
-)
-RESERVED_COLUMNS = frozenset(DOCUMENT_COLUMNS + EMBEDDING_COLUMNS)
 _USUAL_ID_COLUMNS = ("doc_id", "id")
 
 
@@ -100,8 +90,9 @@ def _listed(names: Iterable[str]) -> str:
 
 def _check_reserved(metadata: Iterable[str], config: IngestConfig) -> None:
     for name in metadata:
-        if name in RESERVED_COLUMNS:
-            use = {"split": "split_column", "doc_id": "id_column", "text": "text_column"}.get(name)
+        if is_reserved(name):
+            uses = {"split": "split_column", "doc_id": "id_column", "text": "text_column"}
+            use = uses.get(name.casefold())
             advice = f"rename it, or set ingest.{use} to {name}" if use else "rename it"
             raise CorpusError(f"column {name!r} has a name that corpusmith itself writes: {advice}")
 

@@ -38,8 +38,8 @@ def run(context: StageContext) -> Metrics:
         survey = survey_sources(sources, config, context.output, progress)
         columns = assign_columns(survey, config)
         ledger = _take_in(sources, columns, config, context.output, progress)
-    except Exception:
-        check_unchanged(sources)  # a file that changed meanwhile explains any trouble
+    except Exception:  # whatever went wrong, a file that changed meanwhile explains it better
+        check_unchanged(sources)
         raise
     check_unchanged(sources)
     progress.close()

@@ -26,7 +26,7 @@ def explaining_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[N
     """
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # libraries wrap it in errors of their own
         if isinstance(error, DiskFullError) or not says_disk_is_full(error):
             raise
         raise disk_full(path, num_bytes) from error

@@ -1,24 +1,11 @@
 """Carries one spool's records to MLflow, in order; what arrives twice counts once."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from tasks.tracking.location import Location
 from tasks.tracking.records import Record, Sent
+from tasks.tracking.sink import Refused, Sink
 from tasks.tracking.spool import Spool
-
-
-class Refused(Exception):
-    """MLflow answered and will never take this."""
-
-
-class Sink(Protocol):
-    """Where records go; `tasks.tracking.mlflow_sink.MlflowSink` is the real one."""
-
-    versions: dict[int, str]
-
-    def write(self, records: Sequence[Record], run_ids: dict[int, str], owner: str) -> None:
-        """Write in order; see `MlflowSink.write`."""
 
 
 def connect(location: Location, experiment: str) -> Sink:

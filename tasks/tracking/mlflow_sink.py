@@ -19,7 +19,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
-from tasks.tracking.delivery import Refused
 from tasks.tracking.location import Location
 from tasks.tracking.records import (
     PARENT,
@@ -35,6 +34,7 @@ from tasks.tracking.records import (
 )
 from tasks.tracking.registry import ModelRegistry
 from tasks.tracking.relocate import relocate
+from tasks.tracking.sink import Refused
 
 TRACK_TAG = "corpusmith.track_id"  # run id and number: finds a run we may have made before
 MAX_METRICS, MAX_PARAMS = 1000, 100  # of MLflow, per request

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking.delivery import Delivery, Sink, connect
+from tasks.tracking.delivery import Delivery, connect
 from tasks.tracking.location import Location, experiment_name, locate, prepare_environment
 from tasks.tracking.params import MAX_TAG_CHARACTERS, as_text, cut, flatten, valid_name
 from tasks.tracking.records import (
@@ -25,6 +25,7 @@ from tasks.tracking.records import (
 )
 from tasks.tracking.replay import SPOOL_FOLDER, Replay
 from tasks.tracking.sender import Sender
+from tasks.tracking.sink import Sink
 from tasks.tracking.spool import Spool
 from tasks.tracking.system import SystemSampler
 
@@ -133,7 +134,8 @@ class Tracker:
         self._is_open = True
         self._parent = StageTrack(spool, PARENT, None)
         self._delivery = Delivery(spool, self._connect, run_id)
-        self._sender = Sender(self._delivery, Replay(state_folder, location), warn)
+        self._replay = Replay(state_folder, location)
+        self._sender = Sender(self._delivery, self._replay, warn)
         self._sampler = SystemSampler(self._parent.metrics)
 
     @property
@@ -156,7 +158,7 @@ class Tracker:
         status = "FINISHED"
         try:
             yield StageTrack(self._spool, run, name)
-        except Exception:
+        except Exception:  # goes on; only noted how the stage ended
             status = "FAILED"
             raise
         except BaseException:
@@ -254,6 +256,11 @@ class Tracker:
         )
 
     def _report_losses(self) -> None:
+        if self._replay.num_failed:
+            self._warn(
+                f"records of {self._replay.num_failed} earlier runs could again not be sent to "
+                f"MLflow at {self._location.public_uri}: they wait in {self._spool.path.parent}"
+            )
         if self._delivery.num_refused:
             self._warn(
                 f"MLflow refused {self._delivery.num_refused} records of this run, which are lost "

@@ -17,6 +17,8 @@ QUICK = """
     --probe.num-documents 40 --evaluate.min-words 5 --evaluate.num-resamples 100
 """.split()
 
+LABEL = ("--ingest.label-column", "topic")
+
 
 @dataclass
 class Chain:
@@ -30,9 +32,7 @@ class Chain:
 
     def run(self, command: str = "run", *more: str) -> dict[str, Any]:
         """The answer of a run, or of a stage, that must succeed."""
-        return self.answer(
-            command, str(self.corpus), *QUICK, "--ingest.label-column", "topic", *more
-        )
+        return self.answer(command, str(self.corpus), *QUICK, *LABEL, *more)
 
     def answer(self, *arguments: str) -> dict[str, Any]:
         """The one JSON object a command prints."""
@@ -47,7 +47,7 @@ class Chain:
 
     def start(self, *more: str) -> subprocess.Popen[str]:
         """A run in the background."""
-        arguments = ["run", str(self.corpus), *QUICK, "--ingest.label-column", "topic", *more]
+        arguments = ["run", str(self.corpus), *QUICK, *LABEL, *more]
         return subprocess.Popen(
             self.command(*arguments),
             stdout=subprocess.PIPE,

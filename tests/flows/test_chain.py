@@ -1,8 +1,10 @@
 """The whole chain on a real small corpus, with Prefect and MLflow as a user has them."""
 
+import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 
 import duckdb
@@ -13,7 +15,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import Chain, kill
+from tests.flows.chain import LABEL, QUICK, Chain, kill
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +37,25 @@ def first(chain: Chain) -> dict:
 
 def reused(answer: dict) -> list[str]:
     return [name for name, made in answer["artifacts"].items() if made["reused"]]
+
+
+def ask_prefect(chain: Chain, query: str, answer: dict | None = None) -> list[tuple]:
+    """Prefect's own database, read only: the server that writes it has ended."""
+    path = chain.workspace / "state" / "prefect" / "prefect.db"
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        found = [answer["prefect"]["flow_run_id"]] if answer else []
+        return connection.execute(query, found).fetchall()
+
+
+def prefect_states(chain: Chain, answer: dict) -> dict[str, str]:
+    """The stage flows of one run by name, all tagged with its id, and how each ended."""
+    query = """
+        select stage.name, stage.state_name, stage.tags from flow_run as stage
+        join task_run on stage.parent_task_run_id = task_run.id where task_run.flow_run_id = ?
+    """
+    rows = ask_prefect(chain, query, answer)
+    assert all({"corpusmith", answer["run_id"]} <= set(json.loads(tags)) for *_, tags in rows)
+    return {name: state for name, state, _ in rows}
 
 
 def published(chain: Chain) -> Path:
@@ -106,6 +127,15 @@ def test_mlflow_has_the_run(chain: Chain, first: dict) -> None:
     assert "champion" in model.aliases
 
 
+def test_text_goes_to_the_tracker_only_when_allowed(chain: Chain, first: dict) -> None:
+    kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
+    assert {"tokenizer.json", "merges.txt", "report.html", "scores.parquet"} <= kept
+    assert "report.json" not in kept  # shows how words of the corpus are cut
+    chain.run("vocab", "--privacy.examples", "true", "--vocab.min-frequency", "3")
+    kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
+    assert "report.json" in kept
+
+
 def test_search_answers_from_the_release(chain: Chain, first: dict) -> None:
     answer = chain.answer("search", "the ship left the harbour in a storm", "-k", "5")
     assert len(answer["hits"]) == 5
@@ -114,10 +144,22 @@ def test_search_answers_from_the_release(chain: Chain, first: dict) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
+def test_prefect_shows_the_run(chain: Chain, first: dict) -> None:
+    assert prefect_states(chain, first) == {f"{stage}-workspace": "Completed" for stage in STAGES}
+    runs = ask_prefect(chain, "select name from flow_run where id = ?", first)
+    assert runs == [("pipeline-workspace",)]
+    artifacts = {key for [key] in ask_prefect(chain, "select key from artifact_collection")}
+    assert {f"{stage}-metrics" for stage in STAGES} <= artifacts
+    tasks = {name for [name] in ask_prefect(chain, "select name from task_run")}
+    assert any(name.startswith("publish") for name in tasks)
+    assert any(name.endswith("-00000") for name in tasks), "shards are tasks"
+
+
 def test_the_second_run_reuses_everything(chain: Chain, first: dict) -> None:
     again = chain.run()
     assert reused(again) == STAGES
     assert again["metrics"] == first["metrics"]
+    assert prefect_states(chain, again) == {f"{stage}-workspace": "Reused" for stage in STAGES}
     assert again["release"]["id"] == first["release"]["id"]
 
 
@@ -130,7 +172,7 @@ def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
     damaged = bytearray(merges.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     merges.write_bytes(damaged)
-    plan = chain.answer("plan", str(chain.corpus), "--why", *_quick(), "--tune.max-steps", "9")
+    plan = chain.answer("plan", str(chain.corpus), "--why", *QUICK, *LABEL, "--tune.max-steps", "9")
     actions = {stage["stage"]: stage["action"] for stage in plan["stages"]}
     assert actions["ingest"] == "reuse"
     assert actions["tune"] == "run"
@@ -158,6 +200,30 @@ def test_the_workspace_can_be_asked(chain: Chain, first: dict) -> None:
     assert all(check["ok"] for check in chain.answer("doctor")["checks"])
 
 
+BAD = {
+    "no such column": ({"body": "some words"}, "the columns are body"),
+    "nothing in it": ({"text": "  "}, "the corpus is empty"),
+    "too small to split": ({"text": "a few words"}, "too small for the split"),
+    "a reserved name": ({"text": "a few words", "Embedding": 3}, "'Embedding' has a name"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
+    case: str, tmp_path: Path
+) -> None:
+    document, says = BAD[case]
+    chain = Chain(write_jsonl(tmp_path / "bad.jsonl", [document] * 3), tmp_path / "workspace")
+    done = chain.try_("run", str(chain.corpus), *QUICK)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("corpusmith: ")
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list(chain.workspace.glob("artifacts/*/*"))
+    assert not list(chain.workspace.glob("published/*"))
+
+
 def test_killed_and_stopped_runs_go_on_and_give_the_same(chain: Chain, tmp_path: Path) -> None:
     """SIGKILL after the first checkpoint, SIGTERM in the resumed run, then to the end: the encoder
     is the one of an unbroken run."""
@@ -176,9 +242,3 @@ def test_killed_and_stopped_runs_go_on_and_give_the_same(chain: Chain, tmp_path:
     done = broken.run("pretrain", *longer)
     for stage in ("vocab", "tokenize", "pretrain"):
         assert done["artifacts"][stage]["content_id"] == unbroken["artifacts"][stage]["content_id"]
-
-
-def _quick() -> list[str]:
-    from tests.flows.chain import QUICK
-
-    return [*QUICK, "--ingest.label-column", "topic"]

@@ -5,6 +5,7 @@ import math
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,8 @@ def pair_of(store: Store, corpus: Artifact, k: int) -> Pair:
     return embedder, make(store, identity_of("export", inputs), inputs=inputs, files=files)
 
 
-def published(workspace: Workspace, pair: Pair, **options: Release) -> Release:
-    return publish(workspace, embedder=pair[0].ref, export=pair[1].ref, **options)  # type: ignore[arg-type]
+def published(workspace: Workspace, pair: Pair, **options: Any) -> Release:
+    return publish(workspace, embedder=pair[0].ref, export=pair[1].ref, **options)
 
 
 def is_whole(workspace: Workspace, release: Release) -> bool:

@@ -136,6 +136,18 @@ def test_a_run_that_was_killed_is_finished_by_the_next_start(state: Path, tracke
     assert list((state / "spool").iterdir()) == []
 
 
+def test_an_old_queue_that_cannot_be_sent_stays_and_is_told(
+    state: Path, tracked: Open, warnings: list[str]
+) -> None:
+    damaged = state / "spool" / "old.jsonl"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("no record at all\n")
+    tracked("new").close()
+    assert damaged.exists()
+    assert any("1 earlier runs could again not be sent" in line for line in warnings), warnings
+    warnings.clear()  # of them the fixture would complain
+
+
 def test_a_workspace_that_was_moved_keeps_its_files(
     state: Path, tracked: Open, tmp_path: Path
 ) -> None:

@@ -2,17 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tasks.tracking import sender
-from tasks.tracking.delivery import Delivery, Refused
+from tasks.tracking.delivery import Delivery
 from tasks.tracking.location import embedded
 from tasks.tracking.records import Record, Tagged
 from tasks.tracking.replay import Replay
 from tasks.tracking.sender import Sender
+from tasks.tracking.sink import Refused
 from tasks.tracking.spool import Spool
 
 
@@ -60,9 +61,9 @@ class Bench:
             self.spool.append(Tagged(run=0, key=str(number), value=""))
         return [str(number) for number in numbers]
 
-    def wait_until(self, condition: object) -> None:
+    def wait_until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 10
-        while not condition():  # type: ignore[operator]
+        while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
