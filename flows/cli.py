@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Idle threads that spin starve the others wherever a processor is shared; five times slower
     # training was measured so. It is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # torch's kernels count on the threads they ask for: with fewer, gradients were not a number.
+    os.environ["OMP_DYNAMIC"] = "FALSE"
     try:
         _run(given)
     except SystemExit as way_out:  # argparse leaves this way after --help

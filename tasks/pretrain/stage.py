@@ -14,6 +14,7 @@ from tasks.pretrain.initial import sources
 from tasks.pretrain.run import CHECKPOINTS, PretrainingRun, prepare
 from tasks.pretrain.sizes import num_parameters
 from tasks.runtime.stopping import deferred_termination
+from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 
 SUMMARY_FILE = "training.json"
@@ -29,6 +30,7 @@ def run(context: StageContext) -> Metrics:
         TrainingError: the loss is no longer finite; checkpoints stay for a look.
         TrainingInterrupted: SIGTERM came; the last step is kept in a checkpoint.
     """
+    hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
     pretraining = prepare(context)
     with deferred_termination() as should_stop:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.embedder import SUMMARY as EMBEDDER_SUMMARY
+from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.tune.config import TuneConfig
 from tasks.tune.prepare import CHECKPOINTS, prepare
@@ -23,6 +24,7 @@ def run(context: StageContext) -> Metrics:
         TrainingError: the loss is no longer finite.
         ArtifactError: an input or a checkpoint cannot be used.
     """
+    hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
     tuning = prepare(context)
     tuning.run()

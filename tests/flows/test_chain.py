@@ -208,12 +208,18 @@ BAD = {
 }
 
 
+@pytest.fixture(scope="module")
+def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all the runs that must leave nothing behind."""
+    return tmp_path_factory.mktemp("empty")
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
-    case: str, tmp_path: Path
+    case: str, tmp_path: Path, empty_workspace: Path
 ) -> None:
     document, says = BAD[case]
-    chain = Chain(write_jsonl(tmp_path / "bad.jsonl", [document] * 3), tmp_path / "workspace")
+    chain = Chain(write_jsonl(tmp_path / "bad.jsonl", [document] * 3), empty_workspace)
     done = chain.try_("run", str(chain.corpus), *QUICK)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("corpusmith: ")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.cli import main
+
 
 def corpusmith(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -81,3 +83,11 @@ def test_only_the_answer_reaches_stdout() -> None:
     done = subprocess.run([sys.executable, "-c", SPEAKER], capture_output=True, text=True)
     assert done.stdout == "{}\nafterwards\n"
     assert sorted(done.stderr.splitlines()) == ["a child speaks", "a library speaks"]
+
+
+def test_a_dynamic_number_of_threads_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's CPU kernels give NaN gradients where OpenMP grants fewer threads than they ask for."""
+    monkeypatch.setattr("flows.cli.signal.signal", lambda *_: None)  # pytest keeps its own
+    monkeypatch.setenv("OMP_DYNAMIC", "TRUE")
+    assert main(["run", "--nonsense"]) == 2
+    assert os.environ["OMP_DYNAMIC"] == "FALSE"
