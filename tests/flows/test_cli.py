@@ -86,7 +86,7 @@ def test_only_the_answer_reaches_stdout() -> None:
 
 
 def test_a_dynamic_number_of_threads_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's CPU kernels give NaN gradients where OpenMP grants fewer threads than they ask for."""
+    """With fewer threads than they ask for, torch's CPU kernels gave gradients that are NaN."""
     monkeypatch.setattr("flows.cli.signal.signal", lambda *_: None)  # pytest keeps its own
     monkeypatch.setenv("OMP_DYNAMIC", "TRUE")
     assert main(["run", "--nonsense"]) == 2
