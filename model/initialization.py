@@ -32,6 +32,17 @@ def initialize(model: nn.Module, config: EncoderConfig, seed: int) -> None:
             parameter.copy_(_truncated_normal(parameter.shape, std, generator))
 
 
+@torch.no_grad()
+def scale_branches(model: nn.Module, factor: float) -> None:
+    """Multiplies what attention and feed-forward of every layer add to the residual stream.
+
+    At 0 the encoder sees each token by itself; at 1 nothing changes.
+    """
+    for name, parameter in model.named_parameters():
+        if name.endswith(".Wo.weight"):
+            parameter.mul_(factor)
+
+
 def _truncated_normal(shape: torch.Size, std: float, generator: torch.Generator) -> Tensor:
     values = torch.empty(shape, dtype=torch.float32)
     nn.init.trunc_normal_(values, 0.0, std, -CUTOFF * std, CUTOFF * std, generator=generator)

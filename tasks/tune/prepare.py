@@ -9,6 +9,7 @@ from model.config import EncoderConfig
 from model.embedding import SPECIALS_PER_WINDOW
 from model.errors import RequestError
 from model.huggingface import load_encoder
+from model.initialization import scale_branches
 from model.spans import SpanSampler
 from model.tuning import Tuner, TuningSettings
 from tasks.embedder import EmbedderSummary
@@ -38,6 +39,7 @@ def prepare(context: StageContext) -> TuningRun:
     precision = pick_precision(config.precision, device)
     pretrained = context.inputs["pretrain"].path
     encoder = load_encoder(pretrained).to(device)
+    scale_branches(encoder, config.branch_scale)
     about = describe(config, encoder.config)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     usable = training_documents(tokens.documents("train"), config, context.report)
