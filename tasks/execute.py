@@ -52,6 +52,7 @@ def execute(
     """Find the stage's artifact or make it.
 
     Raises:
+        ArtifactError: an input is not there or damaged.
         CorpusmithError: whatever the stage's function refuses; nothing is committed then.
     """
     started = time.monotonic()
@@ -65,7 +66,7 @@ def execute(
         if found:
             return _outcome(found, reused=True, started=started)
         with store.staging(lease) as staging:
-            upstream = {name: store.get(name, ref.input_id) for name, ref in inputs.items()}
+            upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
             context = StageContext(config, upstream, staging.folder, report, map_shards)
             metrics = stage.run(context)
             _refuse_changed_sources(stage, config, identity)

@@ -37,6 +37,24 @@ class Lookup:
             )
         return artifact
 
+    def resolve(self, ref: ArtifactRef) -> Artifact:
+        """The very artifact that the reference names, every byte verified.
+
+        Raises:
+            FormatError: a newer corpusmith wrote it.
+            UnreadableError: the disk or its permissions stand in the way.
+            ArtifactError: there is none, it is damaged, or it has other content by now.
+        """
+        artifact = self.read(ref.stage, ref.input_id)
+        reasons = flaws_of(artifact, self.memory)
+        if artifact.ref.content_id != ref.content_id:
+            reasons = [f"its content is {artifact.ref.content_id}, not {ref.content_id}"]
+        if reasons:
+            raise ArtifactError(
+                f"{ref.path} cannot be read from: {reasons[0]}; run {ref.stage} again"
+            )
+        return artifact
+
     def find(self, identity: Identity, inputs: Mapping[str, ArtifactRef]) -> Artifact | None:
         """The verified answer to the request, made from exactly these inputs; else None.
 

@@ -78,6 +78,16 @@ class Store:
         """
         return self._lookup.read(stage, input_id)
 
+    def resolve(self, ref: ArtifactRef) -> Artifact:
+        """The artifact that a reference names, to be read from: every byte verified.
+
+        Costs what `find` costs; nothing is set aside, as it may be right for others.
+
+        Raises:
+            ArtifactError: it is not there, damaged, of other content, or cannot be read.
+        """
+        return self._lookup.resolve(ref)
+
     def lease(self, stage: str, input_id: str) -> AbstractContextManager[Lease]:
         """The sole right to work on a request, through a ``with`` block.
 

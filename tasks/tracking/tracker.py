@@ -98,10 +98,14 @@ class StageTrack:
         self._spool.append(FileKept(run=self._run, path=str(path.resolve()), folder=folder))
 
     def dataset(self, name: str, digest: str, source: str, context: str) -> None:
-        """Name data the run used: what it is, its hash (36 characters count), where, what for."""
-        self._spool.append(
-            DatasetUsed(run=self._run, name=name, digest=digest, source=source, context=context)
-        )
+        """Name data the run used: what it is, its hash (36 characters count), where, what for.
+
+        The parent used it too: its line in MLflow's list of runs says of which data it is.
+        """
+        for run in sorted({PARENT, self._run}):
+            self._spool.append(
+                DatasetUsed(run=run, name=name, digest=digest, source=source, context=context)
+            )
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag; a later value replaces it."""

@@ -49,9 +49,12 @@ def test_a_run_is_recorded_whole(state: Path, tracked: Open, tmp_path: Path) -> 
         "evaluate/recall_at_1": 0.25,
     }
     assert "system/cpu_utilization_percentage" in parent.data.metrics
-    used = stage.inputs.dataset_inputs[0]
-    assert (used.dataset.name, used.dataset.digest) == ("corpus", ("ab" * 32)[:36])
-    assert used.tags[0].value == "training"
+    for run in (parent, stage):
+        [used] = run.inputs.dataset_inputs
+        assert (used.dataset.name, used.dataset.digest) == ("corpus", ("ab" * 32)[:36])
+        assert used.tags[0].value == "training"
+    opened = client.get_experiment(parent.info.experiment_id)
+    assert opened.tags["mlflow.experimentKind"] == "custom_model_development"
     kept = state / "mlartifacts" / stage.info.run_id / "artifacts" / "reports" / "report.html"
     assert kept.read_text() == "<p>done</p>"
     assert list((state / "spool").iterdir()) == []

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from model.errors import CorpusError, RequestError
+from model.huggingface import load_encoder
 from tasks.embedder import Embedder
 from tasks.stage import Metrics, StageContext
 from tasks.store.artifact import Artifact
@@ -80,6 +82,18 @@ def test_training_raises_recall(tuned: tuple[Path, Metrics]) -> None:
     assert metrics["validation_recall_at_1"] > metrics["initial_recall_at_1"] + 0.1
     assert metrics["documents_per_second"] > 0
     assert metrics["num_documents"] == 60
+
+
+def test_training_starts_from_a_part_of_the_branches(
+    inputs: dict[str, Artifact], tmp_path: Path
+) -> None:
+    """With rates of about nothing the weights stay, but for what layers add to their input."""
+    slow = {"max_steps": 4, "learning_rate": 1e-9, "embedding_learning_rate": 1e-9}
+    tune(inputs, tmp_path / "tuned", branch_scale=0.25, **slow)
+    before = load_encoder(inputs["pretrain"].path).state_dict()
+    for name, weights in load_encoder(tmp_path / "tuned").state_dict().items():
+        factor = 0.25 if name.endswith(".Wo.weight") else 1.0
+        torch.testing.assert_close(weights, factor * before[name], atol=1e-6, rtol=0)
 
 
 def test_sentence_transformers_gives_our_vectors(tuned: tuple[Path, Metrics]) -> None:

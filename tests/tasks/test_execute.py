@@ -1,0 +1,80 @@
+"""One stage by itself: it works from exactly the artifacts it was handed, or not at all."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.errors import ArtifactError
+from tasks.execute import Outcome, execute
+from tasks.settings import StageConfig
+from tasks.stage import Stage, StageContext, map_in_order
+from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.store import Store
+from tests.tasks.chain import Listener
+from tests.tasks.store.making import flip_bit, identity_of, make, new_store
+
+
+def copy_first(context: StageContext) -> dict[str, float]:
+    text = context.inputs["ingest"].file("a.txt").read_bytes()
+    (context.output / "copy.txt").write_bytes(text)
+    return {"size": float(len(text))}
+
+
+STAGE = Stage(name="vocab", version=1, upstream=("ingest",), run=copy_first)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return new_store(tmp_path)
+
+
+@pytest.fixture
+def upstream(store: Store) -> Artifact:
+    return make(store, identity_of("ingest"))
+
+
+def run(store: Store, ref: ArtifactRef) -> Outcome:
+    return execute(
+        STAGE,
+        StageConfig(),
+        {"ingest": ref},
+        store=store,
+        report=Listener(),
+        map_shards=map_in_order,
+    )
+
+
+def test_it_runs_once_and_is_reused_after(store: Store, upstream: Artifact) -> None:
+    first, second = run(store, upstream.ref), run(store, upstream.ref)
+    assert (first.reused, second.reused) == (False, True)
+    assert first.ref == second.ref
+    assert first.metrics == second.metrics == {"size": 6.0}
+
+
+def flip(artifact: Artifact) -> ArtifactRef:
+    flip_bit(artifact.file("a.txt"))
+    return artifact.ref
+
+
+def mistake(artifact: Artifact) -> ArtifactRef:
+    return artifact.ref.model_copy(update={"content_id": "0" * 32})
+
+
+def invent(artifact: Artifact) -> ArtifactRef:
+    name = "1" * 32
+    return artifact.ref.model_copy(update={"input_id": name, "path": f"artifacts/ingest/{name}"})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"), [(flip, "a.txt has other content"), (mistake, "not 0000"), (invent, "1111")]
+)
+def test_what_is_not_as_referred_to_is_never_read(
+    store: Store,
+    upstream: Artifact,
+    change: Callable[[Artifact], ArtifactRef],
+    says: str,
+) -> None:
+    with pytest.raises(ArtifactError, match=says):
+        run(store, change(upstream))
+    assert not list(store.workspace.artifacts.glob("vocab/*"))
