@@ -10,7 +10,11 @@ from flows.config import PipelineConfig
 from flows.graph import StageName
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.sources import list_sources
-from tasks.pretrain.sizes import num_parameters, training_flops_per_token
+from tasks.pretrain.sizes import (
+    encoder_flops_per_token,
+    num_parameters,
+    training_flops_per_token,
+)
 from tasks.store.manifest import Manifest
 
 BYTES_PER_TOKEN_AT_8K = 3.2  # English text; grows by about a quarter with each doubling
@@ -19,7 +23,7 @@ DOCUMENTATION_SHARE = 0.1  # of Python's source files
 INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
 INGEST_BYTES_PER_S = 4e6
 VOCAB_BYTES_PER_S = 1e6
-FORWARD_SHARE = 1 / 3  # of the work of training on a token
+FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
 # The part of the machine's matrix speed that training reaches. It grows with the width: 0.05 was
 # measured at 128 on two cores; that it stops growing at 0.25 is an assumption.
 SHARE_PER_WIDTH = 0.05 / 128
@@ -57,7 +61,8 @@ class _Sizes:
     num_bytes: int
     num_corpus_tokens: int
     num_parameters: int
-    flops_per_token: float
+    training_flops_per_token: float
+    encoder_flops_per_token: float
     flops_per_s: float
 
     def training_s(self, flops: float) -> float:
@@ -98,11 +103,14 @@ def _sizes(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> _Size
         num_bytes=num_bytes,
         num_corpus_tokens=int(metrics.get("num_tokens", guessed)),
         num_parameters=num_parameters(shape, vocab_size),
-        flops_per_token=training_flops_per_token(
+        training_flops_per_token=training_flops_per_token(
             shape,
             vocab_size,
             row_tokens=config.tokenize.row_tokens,
             mask_frac=config.pretrain.mask_frac,
+        ),
+        encoder_flops_per_token=encoder_flops_per_token(
+            shape, row_tokens=config.tokenize.row_tokens
         ),
         flops_per_s=measured_flops_per_s() * min(SHARE_PER_WIDTH * shape.hidden_size, MAX_SHARE),
     )
@@ -119,7 +127,7 @@ def _text_bytes(config: IngestConfig) -> int:
 def _pretrain(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
     rows = config.pretrain.rows_per_step
     num_tokens = config.pretrain.max_steps * rows * config.tokenize.row_tokens
-    flops = num_tokens * sizes.flops_per_token
+    flops = num_tokens * sizes.training_flops_per_token
     seconds = sizes.training_s(flops)
     if config.pretrain.max_minutes:
         seconds = min(seconds, 60 * config.pretrain.max_minutes)
@@ -143,12 +151,12 @@ def _activation_bytes(config: PipelineConfig) -> int:
 def _tune(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
     span_tokens = (config.tune.span_min_tokens + config.tune.span_max_tokens) // 2
     num_tokens = config.tune.max_steps * config.tune.documents_per_batch * 2 * span_tokens
-    flops = num_tokens * sizes.flops_per_token
+    flops = num_tokens * sizes.encoder_flops_per_token
     return Cost(sizes.training_s(flops), disk_bytes, num_tokens=num_tokens, flops=flops)
 
 
 def _encode_s(sizes: _Sizes) -> float:
-    return sizes.training_s(sizes.num_corpus_tokens * sizes.flops_per_token * FORWARD_SHARE)
+    return sizes.training_s(sizes.num_corpus_tokens * sizes.encoder_flops_per_token * FORWARD_SHARE)
 
 
 def measured_flops_per_s(*, tries: int = 5) -> float:

@@ -36,24 +36,31 @@ def num_parameters(shape: Shape, vocab_size: int) -> int:
     return vocab_size * (width + 1) + shape.num_layers * _layer_matrices(shape) + norms + head
 
 
-def training_flops_per_token(
-    shape: Shape, vocab_size: int, *, row_tokens: int, mask_frac: float
-) -> float:
-    """Floating point operations that training spends on one token of a full row.
+def encoder_flops_per_token(shape: Shape, *, row_tokens: int) -> float:
+    """Floating point operations of a forward and a backward pass through all layers, a token.
 
-    Two for each weight forwards, twice that backwards (Kaplan et al. 2020, section 2.1). The head,
-    and the last layer past its attention, work on the masked part only. Attention is counted as
-    if each row were one sequence: what the kernels for rows compute, and the most that those for
-    sequences do.
+    Two for each weight forwards, twice that backwards (Kaplan et al. 2020, section 2.1). Attention
+    is counted as if each row were one sequence: what the kernels for rows compute, and the most
+    that those for sequences do.
     """
-    width = shape.hidden_size
-    spared = (1 - mask_frac) * (_layer_matrices(shape) - 3 * width * width)
-    weights = shape.num_layers * _layer_matrices(shape) - spared
-    head_weights = mask_frac * (width * width + width * vocab_size)
     full_layers = -(-shape.num_layers // shape.global_attn_every_n_layers)
     window = min(row_tokens, shape.local_attention)
     seen = full_layers * row_tokens + (shape.num_layers - full_layers) * window
-    return 6.0 * (weights + head_weights) + 12.0 * width * seen
+    return 6.0 * shape.num_layers * _layer_matrices(shape) + 12.0 * shape.hidden_size * seen
+
+
+def training_flops_per_token(
+    shape: Shape, vocab_size: int, *, row_tokens: int, mask_frac: float
+) -> float:
+    """Floating point operations that masked language modelling spends on one token of a full row.
+
+    Those of the encoder, but the last layer past its attention, and the head, work on the masked
+    part only.
+    """
+    width = shape.hidden_size
+    spared = (1 - mask_frac) * (_layer_matrices(shape) - 3 * width * width)
+    head_weights = mask_frac * (width * width + width * vocab_size)
+    return encoder_flops_per_token(shape, row_tokens=row_tokens) + 6.0 * (head_weights - spared)
 
 
 def _layer_matrices(shape: Shape) -> int:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,15 @@ LABEL = ("--ingest.label-column", "topic")
 
 @dataclass
 class Chain:
-    """A corpus and a workspace, with the settings that make a run quick."""
+    """A corpus and a workspace, with the settings that make a run quick.
+
+    Attributes:
+        environment: where the servers are, if a run is not to bring its own.
+    """
 
     corpus: Path
     workspace: Path
+    environment: dict[str, str] = field(default_factory=dict)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "flows", *arguments, "--workspace", str(self.workspace)]
@@ -43,7 +48,12 @@ class Chain:
         return parsed
 
     def try_(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*arguments), capture_output=True, text=True, env=plain())
+        return subprocess.run(
+            self.command(*arguments),
+            capture_output=True,
+            text=True,
+            env=plain() | self.environment,
+        )
 
     def start(self, *more: str) -> subprocess.Popen[str]:
         """A run in the background."""
@@ -53,7 +63,7 @@ class Chain:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=plain(),
+            env=plain() | self.environment,
         )
 
     def wait_for(self, pattern: str, process: subprocess.Popen[str], seconds: float = 120) -> Path:
