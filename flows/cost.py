@@ -24,9 +24,10 @@ INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
 INGEST_BYTES_PER_S = 4e6
 VOCAB_BYTES_PER_S = 1e6
 FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
-# The part of the machine's matrix speed that training reaches. It grows with the width: 0.05 was
-# measured at 128 on two cores; that it stops growing at 0.25 is an assumption.
-SHARE_PER_WIDTH = 0.05 / 128
+# The part of the machine's matrix speed that training reaches. It grows with the width: on two
+# cores 0.05 and 0.11 were measured at 128 (two machines), 0.28 at 384; that it then stops growing
+# is an assumption.
+SHARE_PER_WIDTH = 0.08 / 128
 MAX_SHARE = 0.25
 
 
@@ -149,8 +150,11 @@ def _activation_bytes(config: PipelineConfig) -> int:
 
 
 def _tune(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
-    span_tokens = (config.tune.span_min_tokens + config.tune.span_max_tokens) // 2
-    num_tokens = config.tune.max_steps * config.tune.documents_per_batch * 2 * span_tokens
+    shortest, longest = config.tune.span_min_tokens, config.tune.span_max_tokens
+    long_tokens = (shortest + longest) / 2  # on average, in documents that are long enough
+    short_tokens = (shortest + long_tokens) / 2
+    num_pairs = config.tune.max_steps * config.tune.documents_per_batch
+    num_tokens = int(num_pairs * (long_tokens + short_tokens))
     flops = num_tokens * sizes.encoder_flops_per_token
     return Cost(sizes.training_s(flops), disk_bytes, num_tokens=num_tokens, flops=flops)
 
