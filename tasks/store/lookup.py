@@ -46,9 +46,10 @@ class Lookup:
             ArtifactError: there is none, it is damaged, or it has other content by now.
         """
         artifact = self.read(ref.stage, ref.input_id)
-        reasons = flaws_of(artifact, self.memory)
         if artifact.ref.content_id != ref.content_id:
             reasons = [f"its content is {artifact.ref.content_id}, not {ref.content_id}"]
+        else:
+            reasons = flaws_of(artifact, self.memory)
         if reasons:
             raise ArtifactError(
                 f"{ref.path} cannot be read from: {reasons[0]}; run {ref.stage} again"

@@ -81,7 +81,8 @@ class Store:
     def resolve(self, ref: ArtifactRef) -> Artifact:
         """The artifact that a reference names, to be read from: every byte verified.
 
-        Costs what `find` costs; nothing is set aside, as it may be right for others.
+        Costs what `find` costs. Nothing is set aside: only the stage that made it can make
+        it again.
 
         Raises:
             ArtifactError: it is not there, damaged, of other content, or cannot be read.

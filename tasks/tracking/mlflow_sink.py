@@ -37,12 +37,10 @@ from tasks.tracking.relocate import relocate
 from tasks.tracking.sink import Refused
 
 TRACK_TAG = "corpusmith.track_id"  # run id and number: finds a run we may have made before
-_KIND_TAG, _MODEL_TRAINING = (
-    "mlflow.experimentKind",
-    "custom_model_development",
-)  # else pages of GenAI
 MAX_METRICS, MAX_PARAMS = 1000, 100  # of MLflow, per request
 MAX_DIGEST_CHARACTERS = 36
+# MLflow opens an experiment on its pages for generative models unless it is told otherwise.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 _REFUSALS = {
     "BAD_REQUEST",
@@ -166,8 +164,7 @@ class MlflowSink:
         if found is None:
             folder = location.artifact_folder
             place = folder.as_uri() if folder else None
-            tags = {_KIND_TAG: _MODEL_TRAINING}
-            return str(self._client.create_experiment(name, artifact_location=place, tags=tags))
+            return str(self._client.create_experiment(name, place, EXPERIMENT_TAGS))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
