@@ -20,10 +20,10 @@ from tasks.export.vectors import vector_columns
 from tasks.ingest.cleaning import CleanDocument, clean_document, record_id
 from tasks.ingest.columns import Columns
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.readers import read_source
-from tasks.ingest.records import Reason, Record, Refusal, document_name
+from tasks.ingest.reading.readers import read_source
+from tasks.ingest.reading.records import Reason, Record, Refusal, document_name
 from tasks.ingest.sources import Source, list_sources
-from tasks.ingest.streams import ignore_progress
+from tasks.ingest.reading.streams import ignore_progress
 from tasks.store.manifest import read_manifest
 
 _DOCUMENTS_AT_ONCE = 256

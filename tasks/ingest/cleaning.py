@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from tasks.ingest.columns import Columns
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.csv_rows import CsvCell
-from tasks.ingest.records import Reason, Record, document_name
+from tasks.ingest.reading.csv_rows import CsvCell
+from tasks.ingest.reading.records import Reason, Record, document_name
 from tasks.ingest.splits import draw_split, spelled_split
 
 

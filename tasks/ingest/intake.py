@@ -6,7 +6,7 @@ from tasks.ingest.cleaning import clean_document, record_id
 from tasks.ingest.columns import Columns
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.ledger import Ledger
-from tasks.ingest.records import Reason, Record, Refusal, document_name
+from tasks.ingest.reading.records import Reason, Record, Refusal, document_name
 from tasks.ingest.shards import ShardWriter
 
 

@@ -8,7 +8,7 @@ from typing import Self
 import pyarrow as pa
 
 from tasks.ingest.cleaning import CleanDocument
-from tasks.ingest.records import Reason, Refusal
+from tasks.ingest.reading.records import Reason, Refusal
 from tasks.ingest.tables import TableWriter
 
 LEDGER_SCHEMA = pa.schema(

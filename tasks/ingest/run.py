@@ -10,7 +10,7 @@ from tasks.ingest.intake import Intake
 from tasks.ingest.ledger import Ledger
 from tasks.ingest.outcome import check_outcome, metrics, summary
 from tasks.ingest.progress import ByteProgress
-from tasks.ingest.readers import read_source
+from tasks.ingest.reading.readers import read_source
 from tasks.ingest.shards import ShardWriter
 from tasks.ingest.sources import Source, check_unchanged, list_sources
 from tasks.ingest.survey import survey_sources

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import CorpusError
-from tasks.ingest.builtin import find_builtin_files
+from tasks.ingest.reading.builtin import find_builtin_files
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.paths import find_files
 from tasks.settings import StageConfig

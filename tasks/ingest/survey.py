@@ -8,15 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from model.errors import CorpusError
-from tasks.ingest.builtin import BUILTIN_COLUMNS
+from tasks.ingest.reading.builtin import BUILTIN_COLUMNS
 from tasks.ingest.column_types import kind_of, plain_type, type_of, unify
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.csv_rows import CsvCell
-from tasks.ingest.formats import Format
-from tasks.ingest.parquet_rows import column_values, open_parquet
+from tasks.ingest.reading.csv_rows import CsvCell
+from tasks.ingest.reading.formats import Format
+from tasks.ingest.reading.parquet_rows import column_values, open_parquet
 from tasks.ingest.progress import ByteProgress
-from tasks.ingest.readers import read_source, source_format
-from tasks.ingest.records import FileRefusedError, Record
+from tasks.ingest.reading.readers import read_source, source_format
+from tasks.ingest.reading.records import FileRefusedError, Record
 from tasks.ingest.sources import Source
 from tasks.ingest.splits import spelled_split
 

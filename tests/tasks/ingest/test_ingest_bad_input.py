@@ -112,11 +112,11 @@ def lines_of(number: int) -> bytes:
     return b"".join(b'{"text": "document %d of a file"}\n' % n for n in range(number))
 
 
-def test_a_truncated_gzip_keeps_what_was_whole(tmp_path: Path, ingest: Any) -> None:
+def test_a_truncated_compression_keeps_what_was_whole(tmp_path: Path, ingest: Any) -> None:
     packed = gzip.compress(lines_of(5000))
     (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     found = ingest(tmp_path)
-    assert found.ledger == {"a.jsonl.gz": "quarantined truncated_gzip"}
+    assert found.ledger == {"a.jsonl.gz": "quarantined truncated_compression"}
     assert 1000 < len(found.texts) < 4000
     assert list(found.texts.values()) == [
         f"document {n} of a file" for n in range(len(found.texts))
@@ -127,9 +127,9 @@ def test_a_truncated_gzip_keeps_what_was_whole(tmp_path: Path, ingest: Any) -> N
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda packed: packed + b"junk", "data_after_gzip"),
-        (lambda packed: packed[:-6] + b"\0\0" + packed[-4:], "corrupt_gzip"),
-        (lambda packed: packed[:12], "truncated_gzip"),
+        (lambda packed: packed + b"junk", "data_after_compression"),
+        (lambda packed: packed[:-6] + b"\0\0" + packed[-4:], "corrupt_compression"),
+        (lambda packed: packed[:12], "truncated_compression"),
     ],
 )
 def test_other_damage_to_gzip(tmp_path: Path, ingest: Any, damage: Any, reason: str) -> None:
@@ -146,11 +146,11 @@ def test_members_in_a_row_and_zero_padding_are_gzip(tmp_path: Path, ingest: Any)
 
 
 @pytest.mark.parametrize("start", [b"", b'{"text": "good"}\n'])
-def test_a_gzip_bomb_is_stopped(tmp_path: Path, ingest: Any, start: bytes) -> None:
+def test_a_compression_bomb_is_stopped(tmp_path: Path, ingest: Any, start: bytes) -> None:
     bomb = gzip.compress(start + b"0" * (48 * 2**20), compresslevel=9)
     (tmp_path / "bomb.jsonl.gz").write_bytes(bomb)
     found = ingest(tmp_path)
-    assert found.ledger == {"bomb.jsonl.gz": "quarantined gzip_bomb"}
+    assert found.ledger == {"bomb.jsonl.gz": "quarantined compression_bomb"}
     assert list(found.texts.values()) == (["good"] if start else [])
 
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from tasks.ingest.records import PREVIEW_BYTES, Reason, Record, Refusal
-from tasks.ingest.streams import Line, read_lines, without_bom
+from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal
+from tasks.ingest.reading.streams import Line, read_lines, without_bom
 
 _MAX_DEPTH = 64
 

@@ -4,16 +4,16 @@ import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tasks.ingest.builtin import read_builtin
+from tasks.ingest.reading.builtin import read_builtin
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.csv_rows import read_csv
-from tasks.ingest.formats import Format, detect_format
-from tasks.ingest.jsonl import read_jsonl
-from tasks.ingest.parquet_rows import open_parquet, read_parquet
-from tasks.ingest.plain_text import read_plain_text
-from tasks.ingest.records import FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.reading.csv_rows import read_csv
+from tasks.ingest.reading.formats import Format, detect_format
+from tasks.ingest.reading.jsonl import read_jsonl
+from tasks.ingest.reading.parquet_rows import open_parquet, read_parquet
+from tasks.ingest.reading.plain_text import read_plain_text
+from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
 from tasks.ingest.sources import Source
-from tasks.ingest.streams import open_pieces, read_head
+from tasks.ingest.reading.streams import open_pieces, read_head
 
 Found = Iterator[Record | Refusal]
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from model.errors import CorpusError
 from tasks.ingest.column_types import plain_type
-from tasks.ingest.formats import PARQUET_MAGIC
-from tasks.ingest.records import FileRefusedError, Reason, Record, Refusal
-from tasks.ingest.streams import open_pieces
+from tasks.ingest.reading.formats import PARQUET_MAGIC
+from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.reading.streams import open_pieces
 
 _BATCH_ROWS = 256
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tasks.ingest.gunzip import GZIP_MAGIC, PIECE_BYTES, gunzip
-from tasks.ingest.records import PREVIEW_BYTES, FileRefusedError
+from tasks.ingest.reading.gunzip import GZIP_MAGIC, PIECE_BYTES, gunzip
+from tasks.ingest.reading.records import PREVIEW_BYTES, FileRefusedError
 
 UTF8_BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 2**16

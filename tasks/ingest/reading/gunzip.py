@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable, Iterator
 
-from tasks.ingest.records import FileRefusedError, Reason
+from tasks.ingest.reading.records import FileRefusedError, Reason
 
 GZIP_MAGIC = b"\x1f\x8b\x08"
 PIECE_BYTES = 2**20
@@ -27,10 +27,10 @@ def gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             num_out += len(piece)
             num_used = num_in - len(member.waiting)
             if num_out > _UNCHECKED_BYTES and num_out > min(_MAX_BYTES, _MAX_RATIO * num_used):
-                raise FileRefusedError(Reason.GZIP_BOMB, num_out)
+                raise FileRefusedError(Reason.COMPRESSION_BOMB, num_out)
             yield piece
     if not member.is_complete:
-        raise FileRefusedError(Reason.TRUNCATED_GZIP, num_out)
+        raise FileRefusedError(Reason.TRUNCATED_COMPRESSION, num_out)
 
 
 class _Member:
@@ -64,7 +64,7 @@ class _Member:
             piece = self._decoder.decompress(self.waiting, PIECE_BYTES)
         except zlib.error as error:
             is_junk = "header" in str(error) and not self._is_first
-            reason = Reason.DATA_AFTER_GZIP if is_junk else Reason.CORRUPT_GZIP
+            reason = Reason.DATA_AFTER_COMPRESSION if is_junk else Reason.CORRUPT_COMPRESSION
             raise FileRefusedError(reason) from None
         self.waiting = self._decoder.unused_data or self._decoder.unconsumed_tail
         return piece

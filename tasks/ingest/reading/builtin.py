@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from model.errors import CorpusError
 from tasks.ingest.paths import FoundFile
-from tasks.ingest.records import Reason, Record, Refusal
+from tasks.ingest.reading.records import Reason, Record, Refusal
 
 BUILTIN_COLUMNS = ("text", "module", "kind", "name")
 _SKIPPED_FOLDERS = frozenset(

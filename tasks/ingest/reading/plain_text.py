@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-from tasks.ingest.records import PREVIEW_BYTES, Reason, Record, Refusal, document_name
-from tasks.ingest.streams import UTF8_BOM
+from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal, document_name
+from tasks.ingest.reading.streams import UTF8_BOM
 
 
 def read_plain_text(

@@ -9,23 +9,39 @@ PREVIEW_BYTES = 200
 
 
 class Reason(StrEnum):
-    """Why something in a file is no document. The first three are dropped, the rest quarantined."""
+    """Why something in a file is no document of the corpus."""
 
+    # Dropped: an orderly omission.
+    BOILERPLATE = "boilerplate"
     EMPTY = "empty"
+    REDIRECT = "redirect"
+    REPETITIVE = "repetitive"
+    TOO_FEW_WORDS = "too_few_words"
+    TOO_MANY_DIGITS = "too_many_digits"
+    TOO_MANY_SYMBOLS = "too_many_symbols"
+    TOO_MANY_WORDS = "too_many_words"
     TOO_SHORT = "too_short"
     UNSUPPORTED = "unsupported"
+    # Quarantined: a defect.
+    ARCHIVE_LINK = "archive_link"
     BAD_CSV = "bad_csv"
     BAD_ID = "bad_id"
     BAD_JSON = "bad_json"
     BAD_PYTHON = "bad_python"
-    CORRUPT_GZIP = "corrupt_gzip"
+    BAD_XML = "bad_xml"
+    COMPRESSION_BOMB = "compression_bomb"
+    CORRUPT_ARCHIVE = "corrupt_archive"
+    CORRUPT_ARROW = "corrupt_arrow"
+    CORRUPT_COMPRESSION = "corrupt_compression"
     CORRUPT_PARQUET = "corrupt_parquet"
-    DATA_AFTER_GZIP = "data_after_gzip"
+    DATA_AFTER_COMPRESSION = "data_after_compression"
     DUPLICATE_ID = "duplicate_id"
-    GZIP_BOMB = "gzip_bomb"
+    ENCRYPTED = "encrypted"
     HUGE_INTEGER = "huge_integer"
     INVALID_UTF8 = "invalid_utf8"
+    INVALID_ENCODING = "invalid_encoding"
     LONE_SURROGATE = "lone_surrogate"
+    NESTED_TOO_DEEP = "nested_too_deep"
     NO_ID = "no_id"
     NO_TEXT = "no_text"
     NOT_AN_OBJECT = "not_an_object"
@@ -33,14 +49,32 @@ class Reason(StrEnum):
     TEXT_NOT_STRING = "text_not_string"
     TOO_DEEP = "too_deep"
     TOO_LONG = "too_long"
-    TRUNCATED_GZIP = "truncated_gzip"
+    TRUNCATED_COMPRESSION = "truncated_compression"
+    UNKNOWN_ENCODING = "unknown_encoding"
     UNREADABLE = "unreadable"
+    UNSAFE_PATH = "unsafe_path"
     WRONG_FIELD_COUNT = "wrong_field_count"
 
     @property
     def is_drop(self) -> bool:
         """Whether this is an orderly omission rather than a defect."""
-        return self in (Reason.EMPTY, Reason.TOO_SHORT, Reason.UNSUPPORTED)
+        return self in _DROPS
+
+
+_DROPS = frozenset(
+    {
+        Reason.BOILERPLATE,
+        Reason.EMPTY,
+        Reason.REDIRECT,
+        Reason.REPETITIVE,
+        Reason.TOO_FEW_WORDS,
+        Reason.TOO_MANY_DIGITS,
+        Reason.TOO_MANY_SYMBOLS,
+        Reason.TOO_MANY_WORDS,
+        Reason.TOO_SHORT,
+        Reason.UNSUPPORTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +87,9 @@ class Record:
         columns: values by column name: JSON values, `CsvCell` or Arrow scalars.
         doc_id: its id where the reader knows it better than any column.
         preview: its first bytes, where the file is text.
+        text: its text where the format says what that is (pages, articles, plain text); None
+            where a column holds it.
+        num_bytes: how long it is in the (decompressed) file, where that is known.
     """
 
     number: int
@@ -60,6 +97,8 @@ class Record:
     columns: Mapping[str, Any]
     doc_id: str | None = None
     preview: bytes = b""
+    text: str | None = None
+    num_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +114,7 @@ class Refusal:
     reason: Reason
     byte_offset: int | None = None
     preview: bytes = b""
+    num_bytes: int | None = None
 
 
 class FileRefusedError(Exception):

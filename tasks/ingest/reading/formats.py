@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from tasks.ingest.gunzip import GZIP_MAGIC
-from tasks.ingest.streams import UTF8_BOM
+from tasks.ingest.reading.gunzip import GZIP_MAGIC
+from tasks.ingest.reading.streams import UTF8_BOM
 
 PARQUET_MAGIC = b"PAR1"
 DELIMITERS = ",\t;|"

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 from model.errors import CorpusError
-from tasks.ingest.formats import pick_delimiter
-from tasks.ingest.records import PREVIEW_BYTES, FileRefusedError, Reason, Record, Refusal
-from tasks.ingest.streams import Line, read_lines, without_bom
+from tasks.ingest.reading.formats import pick_delimiter
+from tasks.ingest.reading.records import PREVIEW_BYTES, FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.reading.streams import Line, read_lines, without_bom
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
