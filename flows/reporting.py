@@ -1,10 +1,14 @@
 """Carries a stage's words to everyone who watches: the terminal, Prefect and the tracker."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.artifacts import (
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.logging import get_run_logger
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,6 +44,9 @@ class StageReporter:
     def progress(self, done: int, total: int, unit: str) -> None:
         self._bar.show(done, total, unit)
         self._artifact.show(done, total)
+
+    def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        create_table_artifact(table=[dict(row) for row in rows], key=f"{self._stage}-{name}")
 
     def message(self, text: str) -> None:
         self._console.print(f"{self._stage}: {text}", markup=False, highlight=False)

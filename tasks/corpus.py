@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -50,9 +50,12 @@ class CorpusSummary:
         num_text_bytes: their UTF-8 bytes by split.
         num_read: documents found; equals kept + duplicate + dropped + quarantined.
         reasons: why documents were dropped or quarantined, with how many.
-        label_column, title_column: metadata columns the user named, if any.
+        label_column, title_column: metadata columns that classify and that name, if any.
         metadata_columns: the user's columns, in file order.
         shards: the Parquet files, in corpus order.
+        num_near_duplicate: how many of the duplicates are similar, not equal.
+        cleaned: what cleaning removed, mended or masked, with how many.
+        carried_over: files that could not be read and keep the documents of an earlier corpus.
     """
 
     num_documents: dict[str, int]
@@ -67,6 +70,9 @@ class CorpusSummary:
     title_column: str | None
     metadata_columns: list[str]
     shards: list[ShardSummary]
+    num_near_duplicate: int = 0
+    cleaned: dict[str, int] = field(default_factory=dict)
+    carried_over: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

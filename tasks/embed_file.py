@@ -17,18 +17,16 @@ from tasks.export.columns import vector_fields
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
 from tasks.export.vectors import vector_columns
-from tasks.ingest.cleaning import CleanDocument, clean_document, record_id
-from tasks.ingest.columns import Columns
+from tasks.ingest.cleaning import Candidate, Cleaner
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.reading.readers import read_source
+from tasks.ingest.readers import read_source
 from tasks.ingest.reading.records import Reason, Record, Refusal, document_name
-from tasks.ingest.sources import Source, list_sources
 from tasks.ingest.reading.streams import ignore_progress
+from tasks.ingest.sources import list_sources
 from tasks.store.manifest import read_manifest
 
 _DOCUMENTS_AT_ONCE = 256
 _TOKENS_PER_BATCH = 8192
-_ID_COLUMNS = ("doc_id", "id")
 _PLAIN = ExportConfig.model_validate({})  # float32 vectors in no other form
 
 
@@ -37,7 +35,7 @@ def embed_file(files: Sequence[str], output: Path, *, embedder: Path) -> int:
 
     Its columns are ``doc_id, content_sha256, n_tokens, n_windows, embedding``, named and typed as
     in the published dataset; its metadata names the embedder. Documents and ids are read as ingest
-    reads them (columns ``text`` and ``doc_id`` or ``id``). The file appears when it is whole.
+    reads them (columns of the usual names). The file appears when it is whole.
 
     Args:
         files: files, folders or globs, of any format that ingest reads.
@@ -63,7 +61,7 @@ def embed_file(files: Sequence[str], output: Path, *, embedder: Path) -> int:
 
 
 def _tables(
-    documents: Iterator[CleanDocument], embedder: Embedder, schema: pa.Schema
+    documents: Iterator[Candidate], embedder: Embedder, schema: pa.Schema
 ) -> Iterator[pa.Table]:
     while group := list(islice(documents, _DOCUMENTS_AT_ONCE)):
         yield _embedded(group, embedder, schema)
@@ -86,32 +84,30 @@ def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> int:
     return num_rows
 
 
-def _documents(config: IngestConfig) -> Iterator[CleanDocument]:
+def _documents(config: IngestConfig) -> Iterator[Candidate]:
     ids: set[str] = set()
+    cleaner = Cleaner(config)
     with tempfile.TemporaryDirectory() as scratch:
         for source in list_sources(config):
-            for found in read_source(source, config, Path(scratch), ignore_progress):
-                document = _document(found, source, config)
+            for name, found in read_source(source, config, Path(scratch), ignore_progress):
+                document = _document(found, name, cleaner)
                 if document.doc_id in ids:
-                    raise CorpusError(f"{source.path}: the id {document.doc_id!r} comes twice")
+                    raise CorpusError(f"{name}: the id {document.doc_id!r} comes twice")
                 ids.add(document.doc_id)
                 yield document
 
 
-def _document(found: Record | Refusal, source: Source, config: IngestConfig) -> CleanDocument:
+def _document(found: Record | Refusal, name: str, cleaner: Cleaner) -> Candidate:
     if isinstance(found, Refusal):
-        raise _refused(source, found.number, found.reason)
-    id_column = next((name for name in _ID_COLUMNS if name in found.columns), None)
-    columns = Columns(config.text_column, id_column, False, None, {})
-    doc_id, bad_id = record_id(found, source.name, columns)
-    document = bad_id or clean_document(doc_id, found, source.name, columns, config)
+        raise _refused(name, found.number, found.reason)
+    _, document = cleaner.judge(found, name)
     if isinstance(document, Reason):
-        raise _refused(source, found.number, document)
+        raise _refused(name, found.number, document)
     return document
 
 
-def _refused(source: Source, number: int | None, reason: Reason) -> CorpusError:
-    where = document_name(str(source.path), number)
+def _refused(name: str, number: int | None, reason: Reason) -> CorpusError:
+    where = document_name(name, number)
     return CorpusError(f"{where} cannot be embedded ({reason.value}): mend it or leave it out")
 
 
@@ -136,9 +132,7 @@ def _schema(embedder: Embedder, embedder_id: str) -> pa.Schema:
     return pa.schema(fields, {METADATA_KEY: json.dumps(description, sort_keys=True).encode()})
 
 
-def _embedded(
-    documents: Sequence[CleanDocument], embedder: Embedder, schema: pa.Schema
-) -> pa.Table:
+def _embedded(documents: Sequence[Candidate], embedder: Embedder, schema: pa.Schema) -> pa.Table:
     tokens = embedder.tokenize([document.text for document in documents])
     vectors = embed_documents(
         embedder.encoder,

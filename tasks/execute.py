@@ -3,6 +3,8 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from model.errors import CorpusError
 from tasks.settings import StageConfig
@@ -67,12 +69,24 @@ def execute(
             return _outcome(found, reused=True, started=started)
         with store.staging(lease) as staging:
             upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
-            context = StageContext(config, upstream, staging.folder, report, map_shards)
+            context = StageContext(
+                config,
+                upstream,
+                staging.folder,
+                report,
+                map_shards,
+                partial(_earlier, store, identity),
+            )
             metrics = stage.run(context)
             _refuse_changed_sources(stage, config, identity)
             information = {"metrics": metrics, "seconds": round(time.monotonic() - started, 3)}
             artifact = staging.commit(identity, inputs, information)
     return _outcome(artifact, reused=False, started=started)
+
+
+def _earlier(store: Store, identity: Identity) -> Path | None:
+    artifact = store.latest(identity)
+    return artifact.path if artifact else None
 
 
 def _refuse_changed_sources(stage: Stage, config: StageConfig, identity: Identity) -> None:

@@ -22,6 +22,9 @@ class Reporter(Protocol):
     def progress(self, done: int, total: int, unit: str) -> None:
         """Say how far the work has come, for example ``(200, 1000, "steps")``."""
 
+    def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Show a small table, each row a mapping from the columns' names."""
+
     def message(self, text: str) -> None:
         """Say one line to whoever watches."""
 
@@ -55,6 +58,8 @@ class StageContext:
         output: the staging folder; after a crash it may hold what an earlier attempt finished.
         report: where to send metrics, progress and messages.
         map_shards: how to run independent shards.
+        earlier: the folder of the newest verified artifact of this stage that differs in the
+            user's files at most, if there is one.
     """
 
     config: Any
@@ -62,6 +67,7 @@ class StageContext:
     output: Path
     report: Reporter
     map_shards: ShardMapper = map_in_order
+    earlier: Callable[[], Path | None] = lambda: None
 
 
 @dataclass(frozen=True)

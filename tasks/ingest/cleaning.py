@@ -1,77 +1,165 @@
-"""Turns a record into a clean document, or says why it is none."""
+"""Turns a record into a candidate for the corpus, or says why it is none."""
 
 import hashlib
-import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from tasks.ingest.columns import Columns
+from tasks.ingest.boilerplate import strip_boilerplate
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.fields import Fields, fields_of
+from tasks.ingest.filters import why_dropped
+from tasks.ingest.masking import mask
+from tasks.ingest.mojibake import mend_mojibake
+from tasks.ingest.normalisation import normalise
 from tasks.ingest.reading.csv_rows import CsvCell
 from tasks.ingest.reading.records import Reason, Record, document_name
-from tasks.ingest.splits import draw_split, spelled_split
+from tasks.ingest.splits import spelled_split
+
+NO_LINES: np.ndarray[Any, np.dtype[np.uint64]] = np.empty(0, dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
-class CleanDocument:
-    """A document in the form it is kept in.
+class Candidate:
+    """A document in the form it would be kept in.
 
     Attributes:
-        text: in Unicode normal form C.
+        text: normalised.
         content_sha256: of the text in UTF-8, 32 bytes.
         num_bytes: of the text in UTF-8.
-        metadata: values in the order of `Columns.metadata`, not yet of their stored types.
+        given_split: what the split column says.
+        metadata: values by column, not yet of their stored types.
     """
 
     doc_id: str
     text: str
     content_sha256: bytes
     num_bytes: int
-    source: str
-    split: str
-    metadata: list[Any]
+    given_split: str | None
+    metadata: dict[str, Any]
 
 
-def record_id(record: Record, source: str, columns: Columns) -> tuple[str, Reason | None]:
-    """The id that a record goes by, and the reason for refusing it where its own id is no good.
+class Cleaner:
+    """Judges records one by one.
 
-    Ids are kept as they are, never used as paths. Numbers become their JSON text.
+    Args:
+        frequent_lines: hashes of the lines to remove; see `boilerplate`.
+
+    Attributes:
+        counts: what was removed, mended or masked, by name.
     """
-    default = document_name(source, record.number)
-    if record.doc_id is not None:
-        return record.doc_id, None
-    value = _plain(record.columns.get(columns.id)) if columns.id else None
-    if value is None or value == "":
-        return default, Reason.NO_ID if columns.id_is_required else None
-    if isinstance(value, bytes):
-        return value.hex(), None
-    if isinstance(value, bool | list | dict):
-        return default, Reason.BAD_ID
-    return str(value), None
 
+    def __init__(
+        self,
+        config: IngestConfig,
+        frequent_lines: np.ndarray[Any, np.dtype[np.uint64]] = NO_LINES,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self._config = config
+        self._frequent_lines = frequent_lines
+        self._fields: dict[tuple[tuple[str, ...], bool], Fields] = {}
 
-def clean_document(
-    doc_id: str, record: Record, source: str, columns: Columns, config: IngestConfig
-) -> CleanDocument | Reason:
-    """The record as a document, or why it is dropped or quarantined."""
-    text = _clean_text(record, columns, config)
-    if isinstance(text, Reason):
+    def judge(self, record: Record, source: str) -> tuple[str, Candidate | Reason]:
+        """The id that a record goes by, and the record as a candidate or why it is none."""
+        fields = self._fields_of(record)
+        doc_id, bad_id = self._id_of(record, fields, source)
+        text = bad_id or self.text_of(record)
+        if not isinstance(text, Reason):
+            text = self._finished(text)
+        if isinstance(text, Reason):
+            return doc_id, text
+        data = text.encode("utf-8")
+        if len(data) > self._config.max_document_bytes:
+            return doc_id, Reason.TOO_LONG
+        digest = hashlib.sha256(data).digest()
+        metadata = {name: record.columns[name] for name in fields.metadata}
+        return doc_id, Candidate(doc_id, text, digest, len(data), self._split(record), metadata)
+
+    def text_of(self, record: Record) -> str | Reason:
+        """The record's text, mended and normalised, with all its lines."""
+        text = _raw_text(record, self._fields_of(record))
+        if isinstance(text, Reason):
+            return text
+        if self._config.mend_mojibake:
+            mended = mend_mojibake(text)
+            self.counts["mended_documents"] += mended != text
+            text = mended
+        text, removed = normalise(text)
+        if removed:
+            self.counts.update(removed)
         return text
-    data = text.encode("utf-8")
-    if len(data) > config.max_document_bytes:
-        return Reason.TOO_LONG
-    digest = hashlib.sha256(data).digest()
-    split = _split_of(record, digest, columns, config)
-    metadata = [record.columns.get(name) for name in columns.metadata]
-    return CleanDocument(doc_id, text, digest, len(data), source, split, metadata)
+
+    def _finished(self, text: str) -> str | Reason:
+        """The text less what recurs and what is masked; a reason where it is not wanted."""
+        config = self._config
+        if not text.strip():
+            return Reason.EMPTY
+        if len(self._frequent_lines):
+            text = strip_boilerplate(text, self._frequent_lines)
+            if not text.strip():
+                return Reason.BOILERPLATE
+        if config.mask_emails or config.mask_ip_addresses:
+            text, num_emails, num_addresses = mask(
+                text, emails=config.mask_emails, ip_addresses=config.mask_ip_addresses
+            )
+            self.counts["masked_emails"] += num_emails
+            self.counts["masked_ip_addresses"] += num_addresses
+        if config.min_characters > 1 and len(text.strip()) < config.min_characters:
+            return Reason.TOO_SHORT
+        return why_dropped(text, config) or text
+
+    def _fields_of(self, record: Record) -> Fields:
+        key = (tuple(record.columns), record.text is not None)
+        fields = self._fields.get(key)
+        if fields is None:
+            fields = self._fields[key] = fields_of(*key[:1], self._config, has_text=key[1])
+        return fields
+
+    def _id_of(self, record: Record, fields: Fields, source: str) -> tuple[str, Reason | None]:
+        """Ids are kept as they are, never used as paths. Numbers become their JSON text."""
+        default = document_name(source, record.number)
+        if record.doc_id is not None:
+            return record.doc_id, None
+        value = plain(record.columns[fields.id]) if fields.id else None
+        if value is None or value == "":
+            return default, Reason.NO_ID if self._config.id_column else None
+        if isinstance(value, bytes):
+            return value.hex(), None
+        if isinstance(value, bool | list | dict):
+            return default, Reason.BAD_ID
+        return str(value), None
+
+    def _split(self, record: Record) -> str | None:
+        if self._config.split_column is None:
+            return None
+        split = spelled_split(plain(record.columns.get(self._config.split_column)))
+        assert split is not None, "the survey has seen every split"
+        return split
 
 
-def _clean_text(record: Record, columns: Columns, config: IngestConfig) -> str | Reason:
-    if columns.text not in record.columns:
+def plain(value: Any) -> Any:
+    """A value of any reader as a Python value."""
+    if isinstance(value, CsvCell):
+        return value.text
+    return value.as_py() if isinstance(value, pa.Scalar) else value
+
+
+def metadata_key(values: dict[str, Any]) -> bytes:
+    """16 bytes that differ where metadata differ; a value that is null is as good as none."""
+    named = [(name, plain(values[name])) for name in sorted(values)]
+    spelled = repr([pair for pair in named if pair[1] is not None])
+    return hashlib.blake2b(spelled.encode("utf-8", "backslashreplace"), digest_size=16).digest()
+
+
+def _raw_text(record: Record, fields: Fields) -> str | Reason:
+    if record.text is not None:
+        return record.text
+    if fields.text is None:
         return Reason.NO_TEXT
-    text = _plain(record.columns[columns.text])
+    text = plain(record.columns[fields.text])
     if isinstance(text, bytes):
         try:
             text = text.decode("utf-8")
@@ -79,28 +167,4 @@ def _clean_text(record: Record, columns: Columns, config: IngestConfig) -> str |
             return Reason.INVALID_UTF8
     if text is None:
         return Reason.EMPTY
-    if not isinstance(text, str):
-        return Reason.TEXT_NOT_STRING
-    num_characters = len(text.strip())
-    if num_characters < config.min_characters:
-        return Reason.TOO_SHORT if num_characters else Reason.EMPTY
-    return unicodedata.normalize("NFC", text)
-
-
-def _split_of(record: Record, digest: bytes, columns: Columns, config: IngestConfig) -> str:
-    if columns.split is None:
-        return draw_split(
-            digest,
-            seed=config.seed,
-            validation_frac=config.validation_frac,
-            test_frac=config.test_frac,
-        )
-    split = spelled_split(_plain(record.columns.get(columns.split)))
-    assert split is not None, "the survey has seen every split"
-    return split
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, CsvCell):
-        return value.text
-    return value.as_py() if isinstance(value, pa.Scalar) else value
+    return text if isinstance(text, str) else Reason.TEXT_NOT_STRING

@@ -1,13 +1,14 @@
 """Settings of the ingest stage."""
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.settings import StageConfig, incidental
+from tasks.ingest.filter_config import FilterConfig
+from tasks.settings import incidental
 
 
-class IngestConfig(StageConfig):
+class IngestConfig(FilterConfig):
     """Where documents come from, which columns mean what, and what is refused.
 
     Where the files lie (`paths`) is no part of the stage's identity; their names below the given
@@ -16,10 +17,14 @@ class IngestConfig(StageConfig):
 
     paths: list[str] = incidental(
         [],
-        description="files, folders or globs; none: the documentation of Python's standard library",
+        description="files, folders, globs, archives or URIs such as s3://bucket/prefix; none: the "
+        "documentation of Python's standard library",
     )
-    text_column: str = Field(
-        "text", min_length=1, description="the column that holds a document's text"
+    text_column: str | None = Field(
+        None,
+        min_length=1,
+        description="the column that holds a document's text (default: the first of text, content, "
+        "body, article, document that there is)",
     )
     id_column: str | None = Field(
         None,
@@ -28,15 +33,56 @@ class IngestConfig(StageConfig):
         "one, else relative/path#number)",
     )
     label_column: str | None = Field(
-        None, min_length=1, description="the metadata column that evaluate classifies by"
+        None,
+        min_length=1,
+        description="the metadata column that evaluate classifies by (default: label, category, "
+        "class or topic where there is one)",
     )
     title_column: str | None = Field(
-        None, min_length=1, description="the metadata column that search shows as a title"
+        None,
+        min_length=1,
+        description="the metadata column that search shows as a title (default: title, headline "
+        "or subject where there is one)",
     )
     split_column: str | None = Field(
         None,
         min_length=1,
         description="the column that says train, validation or test (default: drawn by content)",
+    )
+    document_unit: Literal["file", "separator", "heading"] = Field(
+        "file",
+        description="what a document is in files of text: the file, a part between lines that "
+        "equal document_separator, or a part under a heading (Markdown, reStructuredText)",
+    )
+    document_separator: str = Field(
+        "", description="the line between documents of a text file; empty: a blank line"
+    )
+    heading_level: int = Field(
+        2, ge=1, le=6, description="headings down to this level begin a document"
+    )
+    min_encoding_confidence: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="text that is not UTF-8 and says no charset is quarantined when its encoding "
+        "is less sure than this",
+    )
+    mend_mojibake: bool = Field(
+        False, description="repair text that was decoded with the wrong charset somewhere before"
+    )
+    mask_emails: bool = Field(False, description="replace e-mail addresses")
+    mask_ip_addresses: bool = Field(False, description="replace IP addresses")
+    min_boilerplate_documents: int | None = Field(
+        None,
+        ge=2,
+        description="lines that stand in at least so many documents are removed from all of them",
+    )
+    near_duplicate_threshold: float | None = Field(
+        0.8,
+        ge=0.5,
+        le=0.99,
+        description="documents whose five-word sequences overlap at least so much (Jaccard "
+        "similarity, estimated) are near duplicates, one of which is kept; none: exact ones only",
     )
     validation_frac: float = Field(
         0.05, gt=0, lt=1, description="fraction of documents drawn for validation"
@@ -57,6 +103,12 @@ class IngestConfig(StageConfig):
     )
     max_quarantined_frac: float = Field(
         0.2, ge=0, le=1, description="the run fails when more than this fraction cannot be read"
+    )
+    num_workers: int | None = incidental(
+        None,
+        ge=1,
+        le=1024,
+        description="processes that read and write (default: one for each processor and 64 MB)",
     )
 
     @model_validator(mode="after")

@@ -6,9 +6,10 @@ from tasks.stage import Stage
 
 INGEST = Stage(
     name="ingest",
-    version=1,
+    version=2,
     upstream=(),
     run=run,
     sources=sources,
     tracked_files=("corpus.json",),
+    quoting_files=("report.html",),
 )

@@ -89,6 +89,25 @@ class Store:
         """
         return self._lookup.resolve(ref)
 
+    def latest(self, identity: Identity) -> Artifact | None:
+        """The newest committed answer to a request that differs in its sources at most, verified.
+
+        For a stage that can build on what it made of other files before. Damaged ones are passed
+        over with a warning.
+        """
+        alike = [
+            artifact
+            for artifact in self.artifacts(identity.stage)
+            if artifact.manifest.identity.model_copy(update={"sources": identity.sources})
+            == identity
+        ]
+        for artifact in sorted(alike, key=_created_at, reverse=True):
+            flaws = flaws_of(artifact, self._lookup.memory)
+            if not flaws:
+                return artifact
+            self._warn(f"skipped: {artifact.ref.path}: {flaws[0]}")
+        return None
+
     def lease(self, stage: str, input_id: str) -> AbstractContextManager[Lease]:
         """The sole right to work on a request, through a ``with`` block.
 
@@ -102,9 +121,10 @@ class Store:
         """The folder to work in, with what an earlier attempt at the request left."""
         return Staging(self._lookup, lease)
 
-    def artifacts(self) -> Iterator[Artifact]:
-        """All committed artifacts, unverified; unreadable ones are skipped with a warning."""
-        for folder in self._folders():
+    def artifacts(self, stage: str = "*") -> Iterator[Artifact]:
+        """All committed artifacts, or a stage's, unverified; unreadable ones are skipped with a
+        warning."""
+        for folder in self._folders(stage):
             try:
                 yield self.get(folder.parent.name, folder.name)
             except ArtifactError as error:
@@ -149,9 +169,11 @@ class Store:
         ]
         return [size for garbage, size in found if dry_run or delete(self._lookup, garbage)]
 
-    def _folders(self) -> list[Path]:
+    def _folders(self, stage: str = "*") -> list[Path]:
         return sorted(
-            path for path in self.workspace.artifacts.glob("*/*") if not path.name.startswith(".")
+            path
+            for path in self.workspace.artifacts.glob(f"{stage}/*")
+            if not path.name.startswith(".")
         )
 
     def _problems(self, folder: Path) -> list[str]:
@@ -161,3 +183,7 @@ class Store:
             return [f"{place}: {flaw}" for flaw in flaws_of(artifact)]
         except ArtifactError as error:
             return [str(error)]
+
+
+def _created_at(artifact: Artifact) -> str:
+    return str(artifact.manifest.information.get("created_at", ""))

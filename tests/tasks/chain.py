@@ -51,6 +51,8 @@ class Listener:
         assert 0 <= done <= total
         self.seen.append((done, total, unit))
 
+    def table(self, name: str, rows: Any) -> None: ...
+
     def message(self, text: str) -> None:
         self.messages.append(text)
 

@@ -6,21 +6,14 @@ top level, and each class together with its methods.
 
 import ast
 import inspect
-import os
-import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from model.errors import CorpusError
-from tasks.ingest.paths import FoundFile
 from tasks.ingest.reading.records import Reason, Record, Refusal
 
 BUILTIN_COLUMNS = ("text", "module", "kind", "name")
-_SKIPPED_FOLDERS = frozenset(
-    {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
-)
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -29,23 +22,6 @@ class _Documented(NamedTuple):
     kind: str
     name: str
     text: str
-
-
-def find_builtin_files() -> list[FoundFile]:
-    """The library's source files, sorted, named relative to its folder; tests are left out.
-
-    Raises:
-        CorpusError: this Python came without its library's source.
-    """
-    root = Path(sysconfig.get_path("stdlib"))
-    files = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if name not in _SKIPPED_FOLDERS]
-        paths = [Path(folder, name) for name in names if name.endswith(".py")]
-        files += [FoundFile(path.relative_to(root).as_posix(), path) for path in paths]
-    if not files:
-        raise CorpusError(f"there is no Python source in {root}: name files to read instead")
-    return sorted(files, key=lambda file: file.name)
 
 
 def read_builtin(pieces: Iterable[bytes], *, source: str) -> Iterator[Record | Refusal]:

@@ -2,13 +2,14 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from model.errors import CorpusError
-from tasks.ingest.reading.formats import pick_delimiter
+from tasks.ingest.fields import first_of
 from tasks.ingest.reading.records import PREVIEW_BYTES, FileRefusedError, Reason, Record, Refusal
 from tasks.ingest.reading.streams import Line, read_lines, without_bom
+from tasks.ingest.reading.table_heads import pick_delimiter
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
@@ -34,56 +35,61 @@ def read_cell(text: str) -> CsvCell:
 
 
 def read_csv(
-    pieces: Iterable[bytes], *, source: str, text_column: str, max_bytes: int
+    pieces: Iterable[bytes], *, source: str, text_columns: Sequence[str], max_bytes: int
 ) -> Iterator[Record | Refusal]:
     """The rows of a file after its header.
 
     The delimiter (comma, tab, semicolon or bar) is found from the header. A row with another
     number of fields, or that cannot be read, is refused by itself.
 
+    Args:
+        text_columns: names of columns that hold text, the likeliest first.
+
     Raises:
         CorpusError: two columns share a name.
+        FileRefusedError: the header cannot be read.
     """
-    rows = _Rows(pieces, text_column, max_bytes)
+    rows = _Rows(pieces, text_columns, max_bytes)
     header = next(rows, None)
     if header is None:
         return
     if isinstance(header, Refusal):
         raise FileRefusedError(header.reason, 0)
     _check_header(header, source)
+    text_column = first_of(text_columns, header, None)
     for row in rows:
         if isinstance(row, Refusal):
             yield row
         elif len(row) != len(header):
             yield rows.refuse(Reason.WRONG_FIELD_COUNT)
         else:
-            columns = _columns(header, row, text_column)
-            yield Record(rows.number, rows.offset, columns, preview=rows.preview)
+            yield rows.record(_columns(header, row, text_column))
 
 
-def _columns(header: list[str], row: list[str], text_column: str) -> dict[str, Any]:
+def _columns(header: list[str], row: list[str], text_column: str | None) -> dict[str, Any]:
     columns: dict[str, Any] = dict(zip(header, map(read_cell, row), strict=True))
-    if text_column in columns:
+    if text_column is not None:
         columns[text_column] = columns[text_column].text
     return columns
 
 
 def _check_header(header: list[str], source: str) -> None:
+    seen = set()
     for name in header:
-        if header.count(name) > 1:
+        if name in seen:
             raise CorpusError(f"{source} has two columns named {name!r}: rename one of them")
+        seen.add(name)
 
 
 class _Rows:
-    """Rows as lists of fields, or as refusals, with where they begin. The header is number -1."""
+    """Rows as lists of fields, or as refusals, with where they stand. The header is number -1."""
 
-    def __init__(self, pieces: Iterable[bytes], text_column: str, max_bytes: int) -> None:
-        self.number = -2
-        self.offset = 0
-        self.preview = b""
+    def __init__(
+        self, pieces: Iterable[bytes], text_columns: Sequence[str], max_bytes: int
+    ) -> None:
+        self._number = -2
         self._lines = _Lines(pieces, max_bytes)
-        first = self._lines.peek()
-        delimiter = pick_delimiter(first, text_column)
+        delimiter = pick_delimiter(self._lines.peek(), text_columns)
         # The limit is the module's, not the reader's; ours is kept by _Lines.
         csv.field_size_limit(max(csv.field_size_limit(), max_bytes + 1))
         self._reader = csv.reader(self._lines, delimiter=delimiter, strict=True)
@@ -93,40 +99,37 @@ class _Rows:
 
     def __next__(self) -> list[str] | Refusal:
         """The next row that is not blank."""
-        row: list[str] | Refusal = []
+        row: list[str] | Reason = []
         while not row:
             self._lines.begin_row()
             row = self._read()
-        return row
+        self._number += 1
+        return self.refuse(row) if isinstance(row, Reason) else row
 
-    def _read(self) -> list[str] | Refusal:
+    def _read(self) -> list[str] | Reason:
         try:
             row = next(self._reader)
         except _TooLongError:
-            return self._refuse_next(Reason.TOO_LONG)
+            return Reason.TOO_LONG
         except csv.Error:
-            return self._refuse_next(Reason.BAD_CSV)
-        if not row:
-            return row
-        self._count()
-        has_bad_bytes = any("\udc80" <= mark <= "\udcff" for mark in _odd("".join(row)))
-        return self.refuse(Reason.INVALID_UTF8) if has_bad_bytes else row
+            return Reason.BAD_CSV
+        return Reason.INVALID_UTF8 if self._lines.has_bad_bytes else row
+
+    def record(self, columns: dict[str, Any]) -> Record:
+        """The current row as a record."""
+        lines = self._lines
+        return Record(
+            self._number,
+            lines.row_offset,
+            columns,
+            preview=lines.preview,
+            num_bytes=lines.row_bytes,
+        )
 
     def refuse(self, reason: Reason) -> Refusal:
         """The current row as a refusal."""
-        return Refusal(self.number, reason, self.offset, self.preview)
-
-    def _refuse_next(self, reason: Reason) -> Refusal:
-        self._count()
-        return self.refuse(reason)
-
-    def _count(self) -> None:
-        self.number += 1
-        self.offset, self.preview = self._lines.row_offset, self._lines.preview
-
-
-def _odd(text: str) -> str:
-    return "" if text.isascii() else text
+        lines = self._lines
+        return Refusal(self._number, reason, lines.row_offset, lines.preview, lines.row_bytes)
 
 
 class _TooLongError(Exception):
@@ -134,26 +137,29 @@ class _TooLongError(Exception):
 
 
 class _Lines:
-    """Lines for `csv.reader`. Invalid bytes become lone surrogates, to be found in their row.
+    """Lines for `csv.reader`, with what is known of the row that they belong to.
 
     An iterator of its own, not a generator, because it goes on after an error.
+
+    Attributes:
+        row_bytes: without the last newline; None where the row is too long to know.
+        has_bad_bytes: whether something in the row is not UTF-8.
     """
 
     def __init__(self, pieces: Iterable[bytes], max_bytes: int) -> None:
-        self.row_offset = 0
-        self.preview = b""
         self._lines = read_lines(pieces, max_bytes)
         self._max_bytes = max_bytes
-        self._row_bytes = 0
         self._peeked: Line | None = None
+        self.begin_row()
 
     def peek(self) -> str:
         self._peeked = next(self._lines, None)
         return self._text(self._peeked).strip("\r\n") if self._peeked else ""
 
     def begin_row(self) -> None:
-        self._row_bytes = 0
-        self.preview = b""
+        self.row_offset, self.preview = 0, b""
+        self.row_bytes: int | None = None
+        self.has_bad_bytes = False
 
     def __iter__(self) -> Self:
         return self
@@ -161,12 +167,18 @@ class _Lines:
     def __next__(self) -> str:
         line = self._peeked or next(self._lines)
         self._peeked = None
-        if self._row_bytes == 0:
+        if self.row_bytes is None:
             self.row_offset, self.preview = line.offset, line.data[:PREVIEW_BYTES]
-        self._row_bytes += len(line.data) + 1
-        if not line.is_whole or self._row_bytes > self._max_bytes + 1:
+        self.row_bytes = line.offset + len(line.data) - self.row_offset
+        if not line.is_whole or self.row_bytes > self._max_bytes:
+            self.row_bytes = None
             raise _TooLongError
         return self._text(line)
 
     def _text(self, line: Line) -> str:
-        return without_bom(line).decode("utf-8", "surrogateescape") + "\n"
+        data = without_bom(line)
+        try:
+            return data.decode("utf-8") + "\n"
+        except UnicodeDecodeError:
+            self.has_bad_bytes = True
+            return data.decode("utf-8", "replace") + "\n"

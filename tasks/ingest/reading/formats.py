@@ -1,142 +1,133 @@
 """Tells what a file is: by its content first, then by its name."""
 
-import csv
-import json
-import re
 from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from tasks.ingest.reading.gunzip import GZIP_MAGIC
-from tasks.ingest.reading.streams import UTF8_BOM
-
-PARQUET_MAGIC = b"PAR1"
-DELIMITERS = ",\t;|"
-_BINARY_MAGICS = (
-    GZIP_MAGIC,  # seen after decompression: an archive in an archive
-    b"\x89PNG",
-    b"\xff\xd8\xff",
-    b"GIF87a",
-    b"GIF89a",
-    b"%PDF-",
-    b"PK\x03\x04",
-    b"\x7fELF",
-    b"BZh",
-    b"\xfd7zXZ\x00",
-    b"\x28\xb5\x2f\xfd",
-    b"7z\xbc\xaf\x27\x1c",
-    b"ARROW1",
-    b"SQLite format 3\x00",
+from tasks.ingest.reading.html_pages import looks_like_html
+from tasks.ingest.reading.magics import decode_head, has_controls, is_known_binary
+from tasks.ingest.reading.mediawiki import looks_like_mediawiki
+from tasks.ingest.reading.table_heads import (
+    begins_with_object,
+    is_one_line,
+    looks_like_csv,
+    looks_like_json,
+    looks_like_json_lines,
+    looks_like_table,
 )
-_TAR_MAGIC, _TAR_MAGIC_OFFSET = b"ustar", 257
-_MAX_LINES = 16
 
 
 class Format(Enum):
     """How a file is read."""
 
     TEXT = auto()
+    MARKDOWN = auto()
+    RST = auto()
+    HTML = auto()
     JSONL = auto()
+    JSON = auto()  # an array, or objects that take several lines each
     CSV = auto()
     PARQUET = auto()
+    ARROW = auto()  # an Arrow IPC file
+    ARROW_STREAM = auto()
+    MEDIAWIKI = auto()
     UNSUPPORTED = auto()
 
 
-_BY_ENDING = {
-    ".txt": Format.TEXT,
-    ".text": Format.TEXT,
-    ".md": Format.TEXT,
-    ".markdown": Format.TEXT,
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".csv": Format.CSV,
-    ".tsv": Format.CSV,
-    ".parquet": Format.PARQUET,
-    ".json": Format.UNSUPPORTED,  # JSON that is not one object a line
-    ".png": Format.UNSUPPORTED,
-    ".jpg": Format.UNSUPPORTED,
-    ".jpeg": Format.UNSUPPORTED,
-    ".gif": Format.UNSUPPORTED,
-    ".webp": Format.UNSUPPORTED,
-    ".pdf": Format.UNSUPPORTED,
-    ".zip": Format.UNSUPPORTED,
-    ".zst": Format.UNSUPPORTED,
+_PACKED_ENDINGS = frozenset({".gz", ".bz2", ".xz", ".zst"})
+_ENDINGS = {
+    Format.TEXT: ".txt .text",
+    Format.MARKDOWN: ".md .markdown .mdx .mkd",
+    Format.RST: ".rst .rest",
+    Format.HTML: ".html .htm .xhtml",
+    Format.JSONL: ".jsonl .ndjson",
+    Format.JSON: ".json",
+    Format.CSV: ".csv .tsv",
+    Format.PARQUET: ".parquet",
+    Format.ARROW: ".feather",
+    Format.ARROW_STREAM: ".arrow .arrows",
+    Format.UNSUPPORTED: (
+        ".css .js .svg .xml .lock .ipynb "
+        ".png .jpg .jpeg .gif .webp .bmp .ico .tif .tiff .mp3 .mp4 .ogg .wav .woff .woff2 .ttf "
+        ".pdf .docx .xlsx .pptx .zip"
+    ),
 }
+_BY_ENDING = {ending: kind for kind, endings in _ENDINGS.items() for ending in endings.split()}
+_TEXTS = (Format.TEXT, Format.MARKDOWN, Format.RST, Format.HTML)
+_MARKUP = (Format.MARKDOWN, Format.RST)
+
+_MAGICS = {
+    b"PAR1": Format.PARQUET,
+    b"PARE": Format.PARQUET,  # encrypted
+    b"ARROW1": Format.ARROW,
+}
+_STREAM_MAGIC = b"\xff\xff\xff\xff"
+_MAX_SCHEMA_BYTES = 2**28
 
 
-def detect_format(head: bytes, is_all: bool, name: str, text_column: str) -> Format:
+def detect_format(head: bytes, is_all: bool, name: str, text_columns: Sequence[str]) -> Format:
     """The format of a file.
 
     Args:
-        head: the beginning of its (decompressed) content.
+        head: the beginning of its (decompressed) content, in any encoding.
         is_all: whether `head` is the whole content.
-        name: its name; a final .gz does not count.
-        text_column: a first line of several fields, one of them named so, is a CSV header.
+        name: its name; endings of compression do not count.
+        text_columns: names of columns that hold text; a first line of several fields, one of them
+            named so, is a CSV header.
     """
-    if head.startswith(PARQUET_MAGIC):
-        return Format.PARQUET
-    if head.startswith(_BINARY_MAGICS) or head[_TAR_MAGIC_OFFSET:].startswith(_TAR_MAGIC):
-        return Format.UNSUPPORTED
-    lines = _text_lines(head, is_all)
-    if _looks_like_json_lines(lines, head):
-        return Format.JSONL
-    ending = PurePosixPath(name.lower().removesuffix(".gz")).suffix
-    if ending not in (".md", ".markdown") and _looks_like_csv(head, is_all, text_column):
+    by_name = _BY_ENDING.get(_ending(name))
+    if found := _binary_format(head):
+        return found
+    text = decode_head(head)
+    found = _text_format(text or "", is_all, by_name, text_columns)
+    if found is not None:
+        return found
+    if text is None or (by_name is None and "\0" in text):
+        return Format.UNSUPPORTED if by_name is None or by_name in _TEXTS else by_name
+    return by_name or Format.TEXT
+
+
+def _ending(name: str) -> str:
+    path = PurePosixPath(name.lower())
+    while path.suffix in _PACKED_ENDINGS:
+        path = path.with_suffix("")
+    return path.suffix
+
+
+def _binary_format(head: bytes) -> Format | None:
+    for magic, found in _MAGICS.items():
+        if head.startswith(magic) and has_controls(head):
+            return found
+    if head.startswith(_STREAM_MAGIC):
+        num_bytes = int.from_bytes(head[4:8], "little")
+        return Format.ARROW_STREAM if 0 < num_bytes < _MAX_SCHEMA_BYTES else Format.UNSUPPORTED
+    return Format.UNSUPPORTED if is_known_binary(head) else None
+
+
+def _text_format(
+    text: str, is_all: bool, by_name: Format | None, text_columns: Sequence[str]
+) -> Format | None:
+    """What the content itself says."""
+    if looks_like_json_lines(text, is_all):
+        is_lone = by_name is Format.JSON and is_one_line(text, is_all)
+        return Format.JSON if is_lone else Format.JSONL
+    if by_name in (None, Format.JSONL) and begins_with_object(text, is_all):
+        return Format.JSONL  # however many bad lines follow
+    if looks_like_json(text, is_all):
+        return Format.JSON
+    if by_name in _MARKUP:  # pages in Markdown may begin with HTML, or with a list
+        return None
+    if looks_like_mediawiki(text):
+        return Format.MEDIAWIKI
+    if looks_like_html(text):
+        return Format.HTML
+    if looks_like_csv(text, is_all, text_columns):
         return Format.CSV
-    if ending in _BY_ENDING:
-        return _BY_ENDING[ending]
-    return Format.UNSUPPORTED if b"\0" in head else Format.TEXT
+    return _format_of_nameless(text, is_all) if by_name is None else None
 
 
-def pick_delimiter(header: str, text_column: str) -> str:
-    """The delimiter that makes `text_column` a field of the header, else the most frequent one."""
-    return max(
-        DELIMITERS,
-        key=lambda mark: (text_column in split_fields(header, mark), header.count(mark)),
-    )
-
-
-def split_fields(line: str, delimiter: str) -> list[str]:
-    """The fields of a line of CSV; none where it is not CSV."""
-    try:
-        return next(csv.reader([line], delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return []
-
-
-def _text_lines(head: bytes, is_all: bool) -> list[bytes]:
-    """The first complete lines that are not blank."""
-    lines = head.removeprefix(UTF8_BOM).split(b"\n")
-    complete = lines if is_all else lines[:-1]
-    return [line for line in complete if line.strip()][:_MAX_LINES]
-
-
-def _looks_like_json_lines(lines: Sequence[bytes], head: bytes) -> bool:
-    """Whether most lines are JSON objects; of one endless line, the beginning must do."""
-    if not lines:
-        return re.match(rb'(\xef\xbb\xbf)?\s*\{\s*"', head) is not None
-    num_objects = sum(_is_object(line) for line in lines)
-    return 2 * num_objects > len(lines)
-
-
-def _is_object(line: bytes) -> bool:
-    if not line.lstrip().startswith(b"{"):
-        return False
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _looks_like_csv(head: bytes, is_all: bool, text_column: str) -> bool:
-    """Whether a header of several fields, `text_column` among them, has a fitting row below."""
-    lines = head.decode("utf-8-sig", "replace").split("\n")
-    header = lines[0].rstrip("\r")
-    delimiter = pick_delimiter(header, text_column)
-    fields = split_fields(header, delimiter)
-    if len(fields) < 2 or text_column not in fields or len(lines) < 2:
-        return False
-    below = iter([line + "\n" for line in lines[1:]])
-    row = next(csv.reader(below, delimiter=delimiter), [])
-    is_cut_off = not is_all and next(below, None) is None
-    return is_cut_off or len(row) == len(fields)
+def _format_of_nameless(text: str, is_all: bool) -> Format | None:
+    """What the content says where the name says nothing."""
+    if looks_like_table(text, is_all):
+        return Format.CSV
+    return Format.UNSUPPORTED if text.lstrip().startswith("<?xml") else None

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CORRUPT_PARQUET = "corrupt_parquet"
     DATA_AFTER_COMPRESSION = "data_after_compression"
     DUPLICATE_ID = "duplicate_id"
+    DUPLICATE_KEY = "duplicate_key"
     ENCRYPTED = "encrypted"
     HUGE_INTEGER = "huge_integer"
     INVALID_UTF8 = "invalid_utf8"

@@ -1,12 +1,9 @@
-"""Bytes of a file, decompressed where need be, as pieces and as lines of bounded length."""
+"""Streams of bytes as lines of bounded length."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from tasks.ingest.reading.gunzip import GZIP_MAGIC, PIECE_BYTES, gunzip
-from tasks.ingest.reading.records import PREVIEW_BYTES, FileRefusedError
+from tasks.ingest.reading.records import PREVIEW_BYTES
 
 UTF8_BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 2**16
@@ -25,41 +22,6 @@ class Line(NamedTuple):
 
 def ignore_progress(num_bytes: int) -> None:
     """For readers whose progress nobody watches."""
-
-
-def open_pieces(path: Path, on_bytes: Callable[[int], None] = ignore_progress) -> Iterator[bytes]:
-    """The content of a plain or gzipped file in pieces of at most 1 MiB.
-
-    Args:
-        on_bytes: told how many bytes were read from disk, piece by piece.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-        FileRefusedError: see `gunzip`.
-    """
-    chunks = _read_chunks(path, on_bytes)
-    first = next(chunks, b"")
-    whole = itertools.chain([first] if first else [], chunks)
-    return gunzip(whole) if first.startswith(GZIP_MAGIC) else whole
-
-
-def read_head(path: Path) -> tuple[bytes, bool]:
-    """The first 64 KiB or so of the content, and whether that is all there is.
-
-    A file that breaks further on still has a head; reading it whole will tell.
-
-    Raises:
-        OSError: the file cannot be opened or read.
-    """
-    head = b""
-    try:
-        for piece in open_pieces(path):
-            head += piece
-            if len(head) > HEAD_BYTES:
-                return head[:HEAD_BYTES], False
-    except FileRefusedError:
-        return head, False
-    return head, True
 
 
 def read_lines(pieces: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
@@ -101,10 +63,3 @@ class _GrowingLine:
         self._offset += self.num_bytes + newline_bytes
         self.num_bytes, self._parts = 0, []
         return line
-
-
-def _read_chunks(path: Path, on_bytes: Callable[[int], None]) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(PIECE_BYTES):
-            on_bytes(len(chunk))
-            yield chunk

@@ -16,15 +16,25 @@ from tasks.stage import Metrics, StageContext
 NUM_FILLERS = 40
 
 
-class SilentReporter:
+class Listener:
+    """Keeps what a stage says."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.tables: dict[str, list[dict[str, object]]] = {}
+
     def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None: ...
 
     def progress(self, done: int, total: int, unit: str) -> None:
         assert 0 <= done <= total
 
+    def table(self, name: str, rows: list[dict[str, object]]) -> None:
+        self.tables[name] = rows
+
     def message(self, text: str) -> None: ...
 
-    def warning(self, text: str) -> None: ...
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 @dataclass
@@ -33,6 +43,7 @@ class Ingested:
 
     folder: Path
     metrics: Metrics
+    heard: Listener
 
     @property
     def corpus(self) -> Corpus:
@@ -52,7 +63,7 @@ class Ingested:
         """doc_id -> status and what belongs to it, of documents that are not just kept."""
         rows = pq.read_table(self.folder / "ledger.parquet").to_pylist()
         return {
-            row["doc_id"]: f"{row['status']} {row['reason'] or row['kept_doc_id']}"
+            row["doc_id"]: f"{row['status']} {row['kept_doc_id'] or row['reason']}"
             for row in rows
             if row["status"] != "kept"
         }
@@ -83,16 +94,23 @@ def fillers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ingest(tmp_path_factory: pytest.TempPathFactory, fillers: Path) -> Ingest:
-    """Ingest paths with settings; `fill=False` leaves the filling documents out."""
+    """Ingest paths with settings; `fill=False` leaves the filling documents out, `earlier` is a
+    corpus to build on."""
 
     def run(
-        *paths: Path | str, fill: bool = True, output: Path | None = None, **settings: Any
+        *paths: Path | str,
+        fill: bool = True,
+        output: Path | None = None,
+        earlier: Ingested | None = None,
+        **settings: Any,
     ) -> Ingested:
         output = output or tmp_path_factory.mktemp("artifact")
         given = [str(path) for path in (*paths, *([fillers] if fill else []))]
         drawn = {} if not fill else {"validation_frac": 0.3, "test_frac": 0.3}
         config = IngestConfig(**{"paths": given, **drawn, **settings})
-        metrics = INGEST.run(StageContext(config, {}, output, SilentReporter()))
-        return Ingested(output, metrics)
+        heard = Listener()
+        before = earlier.folder if earlier else None
+        context = StageContext(config, {}, output, heard, earlier=lambda: before)
+        return Ingested(output, INGEST.run(context), heard)
 
     return run

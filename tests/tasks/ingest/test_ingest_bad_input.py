@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.errors import CorpusError
-from tasks.ingest.ledger import escape
+from tasks.ingest.row_builder import escape
 
 BAD_LINES = {
     "invalid_utf8": b'{"text": "caf\xff"}',
@@ -22,8 +23,9 @@ BAD_LINES = {
     "not_finite_number": b'{"text": "a", "x": NaN}',
     "huge_integer": b'{"text": "a", "x": ' + b"7" * 5000 + b"}",
     "too_deep": b'{"text": "a", "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "no_text": b'{"body": "a"}',
+    "no_text": b'{"note": "a"}',
     "text_not_string": b'{"text": 7}',
+    "duplicate_key": b'{"text": "a", "text": "b"}',
     "bad_id": b'{"id": [1], "text": "a"}',
     "too_long": b'{"text": "' + b"a" * 300_000 + b'"}',
 }
@@ -51,11 +53,6 @@ def test_a_bad_line_costs_one_document(
     assert row["preview"] == escape(line[:200])
 
 
-def test_of_duplicate_keys_the_last_counts(tmp_path: Path, ingest: Any) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'{"text": "a", "text": "b"}\n')
-    assert ingest(tmp_path).texts == {"a.jsonl#0": "b"}
-
-
 def test_one_bad_byte_costs_one_csv_row(tmp_path: Path, ingest: Any) -> None:
     rows = b"text,n\ngood,1\nb\xffd,2\n" + 'fünf "x",3\n"two\nlines",4\nshort\n'.encode()
     (tmp_path / "a.csv").write_bytes(rows + b'"unquoted"x,5\nlast,6\n"open,7\n')
@@ -74,16 +71,23 @@ def test_a_long_csv_row_costs_one_document(tmp_path: Path, ingest: Any) -> None:
     long = "word " * 200_000
     (tmp_path / "a.csv").write_text(f'text,n\n"{long}",1\nfine,2\n"{long[:200_000]}\n",3\n')
     found = ingest(tmp_path, max_document_bytes=300_000)
-    assert found.texts == {"a.csv#1": "fine", "a.csv#2": long[:200_000] + "\n"}
+    assert found.texts == {"a.csv#1": "fine", "a.csv#2": long[:200_000].strip()}
     assert found.ledger == {"a.csv#0": "quarantined too_long"}
 
 
 @pytest.mark.parametrize("ending", ["", ".txt", ".md"])
 def test_a_text_file_that_is_not_utf8(tmp_path: Path, ingest: Any, ending: str) -> None:
+    """What it surely is, is read; what is damaged or in doubt, is not guessed at."""
     (tmp_path / f"latin{ending}").write_bytes("Füße und Hände".encode("latin-1"))
+    (tmp_path / f"bad{ending}").write_bytes("Füße und Hände".encode() + b"\xff and more words")
+    (tmp_path / f"doubt{ending}").write_bytes(b"\xc0\xc8\xcc\xd2\xd9")
     found = ingest(tmp_path)
-    assert found.ledger == {f"latin{ending}#0": "quarantined invalid_utf8"}
-    assert found.quarantine[0]["byte_offset"] == 1
+    assert found.texts == {f"latin{ending}#0": "Füße und Hände"}
+    assert found.ledger == {
+        f"bad{ending}#0": "quarantined invalid_utf8",
+        f"doubt{ending}#0": "quarantined unknown_encoding",
+    }
+    assert found.quarantine[0]["byte_offset"] == 17
 
 
 def test_parquet_rows_that_are_not_utf8(tmp_path: Path, ingest: Any) -> None:
@@ -175,14 +179,14 @@ def test_a_file_that_may_not_be_read_is_quarantined(
 ) -> None:
     (tmp_path / "secret.txt").write_text("hidden")
     (tmp_path / "open.txt").write_text("seen")
-    opened = Path.open
+    opened = os.open
 
-    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
-        if path.name == "secret.txt":
+    def refuse(path: Any, *args: Any, **kwargs: Any) -> int:
+        if str(path).endswith("secret.txt"):
             raise PermissionError(13, "Permission denied")
         return opened(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     found = ingest(tmp_path)
     assert found.texts == {"open.txt#0": "seen"}
     assert found.ledger == {"secret.txt": "quarantined unreadable"}
@@ -211,9 +215,9 @@ def test_a_second_document_of_the_same_id(tmp_path: Path, ingest: Any) -> None:
     assert [(row["doc_id"], row["status"], row["reason"]) for row in statuses] == [
         ("a", "kept", None),
         ("a", "quarantined", "duplicate_id"),
-        ("b", "duplicate_of", None),
+        ("b", "duplicate_of", "exact_duplicate"),
         ("b", "quarantined", "duplicate_id"),
-        ("a", "duplicate_of", None),
+        ("a", "duplicate_of", "exact_duplicate"),
     ]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from tasks.ingest.reading.builtin import find_builtin_files, read_builtin
+from tasks.ingest.builtin_files import find_builtin_files
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.reading.builtin import read_builtin
 from tasks.ingest.reading.records import Record, Refusal
 from tasks.ingest.sources import sources
 

@@ -217,7 +217,7 @@ def test_columns_that_do_not_fit(
 
 def test_splits_and_plain_text_do_not_go_together(tmp_path: Path, ingest: Any) -> None:
     path = write(tmp_path / "a.jsonl", ROW | {"s": "test"})
-    with pytest.raises(CorpusError, match="plain text files have no column 's'"):
+    with pytest.raises(CorpusError, match="documents that are no rows have no column 's'"):
         ingest(path, split_column="s")
 
 

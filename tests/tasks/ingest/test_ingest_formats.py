@@ -37,15 +37,26 @@ def as_parquet() -> bytes:
     return out.getvalue()
 
 
+def as_arrow(new_writer: Callable[..., Any]) -> bytes:
+    out = io.BytesIO()
+    table = pa.Table.from_pylist(ROWS)
+    with new_writer(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
 def plain(data: bytes) -> bytes:
     return data
 
 
 TABLES = {
     "jsonl": as_jsonl,
+    "json": lambda: json.dumps(ROWS, indent=2).encode(),
     "csv": as_csv,
     "tsv": lambda: as_csv("\t"),
     "parquet": as_parquet,
+    "feather": lambda: as_arrow(pa.ipc.new_file),
+    "arrow": lambda: as_arrow(pa.ipc.new_stream),
 }
 
 
@@ -84,7 +95,8 @@ def test_a_text_file_is_one_document(
 ) -> None:
     text = "# Title\r\n\r\nA line, with text\n\n{not json}\n"
     (tmp_path / name).write_bytes(pack(b"\xef\xbb\xbf" + text.encode()))
-    assert ingest(tmp_path / name).texts == {f"{name}#0": text}
+    clean = "# Title\n\nA line, with text\n\n{not json}"
+    assert ingest(tmp_path / name).texts == {f"{name}#0": clean}
 
 
 def test_a_single_json_line_without_newline(tmp_path: Path, ingest: Any) -> None:
@@ -92,8 +104,14 @@ def test_a_single_json_line_without_newline(tmp_path: Path, ingest: Any) -> None
     assert ingest(tmp_path).texts == {"one#0": "alone"}
 
 
+def test_an_array_of_strings_holds_documents(tmp_path: Path, ingest: Any) -> None:
+    (tmp_path / "a.json").write_text('["one text",\n "another"]')
+    found = ingest(tmp_path)
+    assert found.texts == {"a.json#0": "one text", "a.json#1": "another"}
+
+
 def test_a_long_first_line_is_still_json(tmp_path: Path, ingest: Any) -> None:
-    text = "long " * 40_000
+    text = "long " * 40_000 + "end"
     (tmp_path / "long").write_text(json.dumps({"text": text}) + "\n" + json.dumps({"text": "b"}))
     assert ingest(tmp_path).texts == {"long#0": text, "long#1": "b"}
 
@@ -104,9 +122,9 @@ def test_a_long_first_line_is_still_json(tmp_path: Path, ingest: Any) -> None:
         ("picture.png", b"\x89PNG\r\n\x1a\n..."),
         ("picture.txt", b"\xff\xd8\xff\xe0JFIF"),
         ("noending", bytes(range(256))),
-        ("list.json", b'[{"text": "a"},\n {"text": "b"}]'),
+        ("settings.json", b'{"name": "a",\n "version": 1}'),
+        ("list.json", b"[1, 2, 3]"),
         ("archive.tar.gz", gzip.compress(b"x" * 257 + b"ustar" + b"\0" * 250)),
-        ("twice.gz.gz", gzip.compress(gzip.compress(b"text"))),
     ],
 )
 def test_what_is_no_text_is_dropped(tmp_path: Path, ingest: Any, name: str, data: bytes) -> None:
@@ -116,26 +134,27 @@ def test_what_is_no_text_is_dropped(tmp_path: Path, ingest: Any, name: str, data
     assert (found.metrics["num_dropped"], found.metrics["num_quarantined"]) == (1, 0)
 
 
-def test_naughty_strings_come_back_as_they_are(tmp_path: Path, ingest: Any) -> None:
-    naughty = [
-        "nul \0 bell \a escape \x1b delete \x7f next \x85",
-        "bidi \u202e abc \u2066 x \u2069 mark \u200f",
-        "joined 👩‍👩‍👧‍👦 flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿 modifier 👍🏿",
-        "bom inside \ufeff here, object \ufffc, nonchar \uffff \U0010ffff",
-        "separators \u2028 \u2029 \x1c \x1d \x1e and \v \f",
-        "[CLS] [MASK] <|endoftext|> </s> NULL undefined",
-        "=HYPERLINK('x') '; DROP TABLE documents;-- ../../etc/passwd %s ${HOME}",
-        "Ω≈ç√∫˜µ≤≥÷ 田中さん ﷽ ｆｕｌｌ",
-        " leading and trailing \t\r\n ",
-    ]
+def test_naughty_strings_come_back(tmp_path: Path, ingest: Any) -> None:
+    """As they are in ids and metadata; in texts less what nobody sees."""
+    naughty = {
+        "nul \0 bell \a escape \x1b delete \x7f next \x85 x": "nul  bell  escape  delete  next\n x",
+        "bidi \u202e abc \u2066 x \u2069 mark \u200f": None,
+        "joined 👩‍👩‍👧‍👦 flag 🏴󠁧󠁢󠁥󠁮󠁧󠁿 modifier 👍🏿": None,
+        "bom inside \ufeff here, nonchar \uffff \U0010ffff": "bom inside  here, nonchar",
+        "separators \u2028 \u2029 \x1c \x1d \x1e and \v \f x": "separators\n\n    and\n\n x",
+        "[CLS] [MASK] <|endoftext|> </s> NULL undefined": None,
+        "=HYPERLINK('x') '; DROP TABLE documents;-- ../../etc/passwd %s ${HOME}": None,
+        "Ω≈ç√∫˜µ≤≥÷ 田中さん ﷽ ｆｕｌｌ": None,
+        " leading and trailing \t\r\n ": " leading and trailing",
+    }
     lines = "".join(
         json.dumps({"text": text, "id": text, "note": text}, ensure_ascii=odd) + "\n"
         for odd, text in enumerate(naughty)
     )
     (tmp_path / "naughty.jsonl").write_bytes(lines.encode())
     found = ingest(tmp_path)
-    assert found.texts == {text: text for text in naughty}
-    assert [values["note"] for values in found.metadata.values()] == naughty
+    assert found.texts == {text: clean or text for text, clean in naughty.items()}
+    assert [values["note"] for values in found.metadata.values()] == list(naughty)
 
 
 def test_text_is_in_normal_form_c_and_ids_are_not_touched(tmp_path: Path, ingest: Any) -> None:

@@ -7,13 +7,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.corpus import SPLITS
 from tasks.ingest import run as ingest_run
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.sources import SourceChangedError, sources
-from tasks.ingest.splits import draw_split
+from tasks.ingest.splits import draw_of, drawn_splits
 from tasks.ingest.stage import INGEST
 
 
@@ -99,10 +101,8 @@ def test_fractions_are_met_and_grow_without_reshuffling() -> None:
     hashes = [number.to_bytes(32, "big") for number in range(20_000)]
 
     def draw(validation_frac: float, test_frac: float) -> list[str]:
-        return [
-            draw_split(one, seed=5, validation_frac=validation_frac, test_frac=test_frac)
-            for one in hashes
-        ]
+        draws = np.array([draw_of(one, seed=5) for one in hashes], np.uint64)
+        return [SPLITS[code] for code in drawn_splits(draws, validation_frac, test_frac)]
 
     small, large = draw(0.05, 0.1), draw(0.1, 0.2)
     assert small.count("test") == pytest.approx(2000, abs=200)

@@ -1,0 +1,170 @@
+"""Takes the main text out of a web page."""
+
+import logging
+import re
+from functools import cache
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from tasks.ingest.reading.records import Reason
+
+_LOOKS = re.compile(
+    r"\ufeff?(?:\s|<\?xml[^>]*+>|<!--(?>.*?-->))*+<(?:!doctype\s+html|html|head|body|title|meta)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_DOCUMENT_TYPE = re.compile(r"\s*+(?:<\?xml[^>]*+>\s*+)?<!doctype[^>]*+>", re.IGNORECASE)
+_TAG = re.compile(
+    r"""<(?:
+        !--(?:(?>.*?-->)|.*)
+        | (?P<raw>script|style)\b(?:(?>.*?</(?P=raw))|.*)
+        | (?P<element>[a-z](?:[^>"']++|"[^"]*+"|'[^']*+')*+)
+    )""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
+_WORD = re.compile(r"[^\s/]+")
+
+# The time and the memory that a page takes grow with these, in some places with their squares.
+_MAX_TAGS = 100_000
+_MAX_ATTRIBUTES = 400_000
+_MAX_TAG_ATTRIBUTES = 1_000
+_MAX_VALUE_CHARACTERS = 2_000
+_MAX_TAGS_COMPARED = 5_000  # of larger pages, one algorithm's answer is not held against others'
+_MAX_DEPTH = 256
+_MAX_TOTAL_DEPTH = 2_000_000
+
+
+class Page(NamedTuple):
+    """What a reader gets of a page: its paragraphs are lines."""
+
+    title: str | None
+    text: str
+
+
+def looks_like_html(head: str) -> bool:
+    """Whether this is the beginning of a web page, rather than of text with some tags in it."""
+    return _LOOKS.match(head) is not None
+
+
+def extract_page(markup: str) -> Page | Reason:
+    """The title and the main text of a page, without menus, comments and scripts.
+
+    Each page stands for itself: the answer depends on nothing that was read before. Where the
+    precise way finds nothing, a more generous one has its turn, and then all visible text.
+
+    Returns:
+        EMPTY: no text is to be seen.
+        TOO_LONG: over 100,000 tags, 400,000 attributes, or 1,000 attributes of one tag.
+        TOO_DEEP: elements over 256 deep, or 20 deep on average of 100,000.
+        UNREADABLE: the library that does it fails.
+    """
+    num_tags = _count_tags(markup)
+    if num_tags is None:
+        return Reason.TOO_LONG
+    tree = _parse(_CONTROLS.sub("", markup))
+    if isinstance(tree, Reason):
+        return tree
+    try:
+        title, text = _title(tree), _main_text(tree, is_large=num_tags > _MAX_TAGS_COMPARED)
+    except RecursionError:
+        return Reason.TOO_DEEP
+    except Exception:  # a library made for all the pages there are has holes; a page is no crash
+        return Reason.UNREADABLE
+    finally:
+        _forget()
+    return Page(title, text) if text.strip() else Reason.EMPTY
+
+
+def _count_tags(markup: str) -> int | None:
+    """The number of tags; None where there are too many of them or of their attributes."""
+    num_tags = num_attributes = 0
+    for num_tags, found in enumerate(_TAG.finditer(markup), start=1):
+        if tag := found["element"]:
+            num_words = len(_WORD.findall(_QUOTED.sub(" ", tag))) - 1
+            num_attributes += num_words
+            if num_words > _MAX_TAG_ATTRIBUTES or num_attributes > _MAX_ATTRIBUTES:
+                return None
+        if num_tags > _MAX_TAGS:
+            return None
+    return num_tags
+
+
+def _parse(markup: str) -> Any:
+    """The tree of a page, or the reason against it; scripts and overlong attributes left out."""
+    from lxml import etree, html
+
+    parser = html.HTMLParser(
+        collect_ids=False,
+        default_doctype=False,
+        encoding="utf-8",
+        huge_tree=True,  # else libxml2 stops at text of 10 MB, and says nothing
+        remove_comments=True,
+        remove_pis=True,
+    )
+    data = _DOCUMENT_TYPE.sub("", markup, count=1).encode("utf-8")
+    try:
+        tree = html.document_fromstring(data, parser=parser)
+    except etree.LxmlError:  # a document without a single element
+        return Reason.EMPTY
+    etree.strip_elements(tree, "script", "style", with_tail=False)
+    return Reason.TOO_DEEP if _is_too_deep(tree) else tree
+
+
+def _is_too_deep(tree: Any) -> bool:
+    from lxml import etree
+
+    depth = total_depth = 0
+    for event, element in etree.iterwalk(tree, events=("start", "end")):
+        if event == "end":
+            depth -= 1
+            continue
+        depth += 1
+        total_depth += depth
+        if depth > _MAX_DEPTH or total_depth > _MAX_TOTAL_DEPTH:
+            return True
+        for name, value in element.items():
+            if len(value) > _MAX_VALUE_CHARACTERS:
+                del element.attrib[name]
+    return False
+
+
+def _main_text(tree: Any, *, is_large: bool) -> str:
+    trafilatura = _trafilatura()
+    for favor_recall in (False, True):
+        text: str | None = trafilatura.extract(
+            tree,
+            fast=is_large,
+            favor_recall=favor_recall,
+            include_comments=False,
+            include_tables=True,
+            deduplicate=False,
+        )
+        if text and text.strip():
+            return text
+    everything: str = trafilatura.html2txt(tree)
+    return everything
+
+
+def _title(tree: Any) -> str | None:
+    """What the page calls itself for others, or in its head, or above its text."""
+    found = tree.xpath('.//head/meta[@property="og:title"]/@content')
+    found += [one.text_content() for one in (*tree.xpath(".//head/title"), *tree.iter("h1"))]
+    return next((title for one in found if (title := " ".join(one.split()))), None)
+
+
+@cache
+def _trafilatura() -> ModuleType:
+    """The library, which takes long to import and logs what is wrong with pages as errors."""
+    import trafilatura
+
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    return trafilatura
+
+
+def _forget() -> None:
+    """Empty the library's caches, which would hold on to the texts of a thousand pages."""
+    from trafilatura.utils import line_processing, trim
+
+    line_processing.cache_clear()
+    trim.cache_clear()

@@ -1,0 +1,1 @@
+"""Files behind URIs: S3 and whatever else fsspec reaches."""
