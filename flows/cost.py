@@ -9,7 +9,7 @@ from typing import Any
 from flows.config import PipelineConfig
 from flows.graph import StageName
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.sources import list_sources
+from tasks.ingest.places.sources import list_sources
 from tasks.pretrain.sizes import (
     encoder_flops_per_token,
     num_parameters,

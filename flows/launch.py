@@ -5,7 +5,7 @@ from typing import Any
 from flows.config import PipelineConfig
 from flows.graph import StageName
 from flows.servers import prepare_prefect
-from tasks.ingest.paths import check_paths
+from tasks.ingest.places.paths import check_paths
 from tasks.store.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ from flows.cost import Cost, estimate
 from flows.graph import STAGE_NAMES, StageName, load_stage
 from model.errors import ArtifactError
 from tasks.execute import identify
-from tasks.ingest.paths import check_paths
+from tasks.ingest.places.paths import check_paths
 from tasks.store.identity import Identity, explain_difference
 from tasks.store.manifest import Manifest, read_manifest
 from tasks.store.workspace import Workspace

@@ -17,12 +17,12 @@ from tasks.export.columns import vector_fields
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
 from tasks.export.vectors import vector_columns
-from tasks.ingest.cleaning import Candidate, Cleaner
+from tasks.ingest.cleaning.cleaner import Candidate, Cleaner
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.places.sources import list_sources
 from tasks.ingest.readers import read_source
 from tasks.ingest.reading.records import Reason, Record, Refusal, document_name
 from tasks.ingest.reading.streams import ignore_progress
-from tasks.ingest.sources import list_sources
 from tasks.store.manifest import read_manifest
 
 _DOCUMENTS_AT_ONCE = 256

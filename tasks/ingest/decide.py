@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from tasks.corpus import SPLITS
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.near_duplicates import SignatureFiles, group_near, similar_pairs
+from tasks.ingest.duplicates.near_groups import group_near
+from tasks.ingest.duplicates.signature_files import SignatureFiles
+from tasks.ingest.duplicates.signatures import Signatures, band_shape
+from tasks.ingest.duplicates.similar_pairs import similar_pairs
 from tasks.ingest.parts import Part
 from tasks.ingest.reading.records import Reason
 from tasks.ingest.rows import SIGNATURE_NAMES, fixed_bytes
-from tasks.ingest.signatures import Signatures, band_shape
 from tasks.ingest.splits import draw_of, drawn_splits
 
 KEPT, DUPLICATE, DROPPED, QUARANTINED = "kept", "duplicate_of", "dropped", "quarantined"

@@ -8,7 +8,7 @@ from tasks.settings import StageConfig
 
 
 class FilterConfig(StageConfig):
-    """What a text must be like to stay; `tasks.ingest.filters` defines the words used here.
+    """What a text must be like to stay; `cleaning.filters` defines the words used here.
 
     Values named in descriptions are those of Rae et al. 2021, "Scaling Language Models: Methods,
     Analysis & Insights from Training Gopher", appendix A.1.1.

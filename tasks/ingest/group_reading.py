@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingest.cleaning import NO_LINES, Cleaner
+from tasks.ingest.cleaning.cleaner import NO_LINES, Cleaner
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.parts import Part, PartWriter, part_path
+from tasks.ingest.places.sources import Source
 from tasks.ingest.prior import rows_of_file
 from tasks.ingest.readers import read_source
 from tasks.ingest.reading.records import (
@@ -24,7 +25,6 @@ from tasks.ingest.reading.records import (
 from tasks.ingest.reading.streams import ignore_progress
 from tasks.ingest.row_builder import RowBuilder
 from tasks.ingest.rows import row_schema
-from tasks.ingest.sources import Source
 from tasks.store.atomic import fsync_file, write_atomic
 
 _DONE_NAME = "done.json"

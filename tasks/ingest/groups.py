@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tasks.ingest.sources import Source
+from tasks.ingest.places.sources import Source
 
 _FILES_PER_GROUP = 512  # on average, where files are small
 _BYTES_PER_GROUP = 2**26

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.fields import text_names
-from tasks.ingest.places import open_location
+from tasks.ingest.places.location import open_location
+from tasks.ingest.places.sources import Source
 from tasks.ingest.reading.arrow_rows import open_table
 from tasks.ingest.reading.builtin import read_builtin
 from tasks.ingest.reading.contents import Content, open_contents
@@ -19,7 +20,6 @@ from tasks.ingest.reading.jsonl import read_jsonl
 from tasks.ingest.reading.mediawiki import read_mediawiki
 from tasks.ingest.reading.plain_text import Cutting, Markup, Unit, read_text
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
-from tasks.ingest.sources import Source
 
 Found: TypeAlias = Iterator[Record | Refusal]
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

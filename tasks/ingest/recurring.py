@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.ingest.boilerplate import LineCounter, frequent_lines
-from tasks.ingest.cleaning import Cleaner
+from tasks.ingest.cleaning.boilerplate import LineCounter, frequent_lines
+from tasks.ingest.cleaning.cleaner import Cleaner
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.crew import Crew
 from tasks.ingest.groups import Group
+from tasks.ingest.places.sources import Source
 from tasks.ingest.readers import read_source
 from tasks.ingest.reading.records import Record
 from tasks.ingest.reading.streams import ignore_progress
-from tasks.ingest.sources import Source
 from tasks.store.canonical import short_hash
 from tasks.store.hashing import sha256_of
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from model.errors import CorpusError
-from tasks.ingest.cleaning import Candidate, metadata_key
+from tasks.ingest.cleaning.cleaner import Candidate, metadata_key
 from tasks.ingest.column_types import to_array
+from tasks.ingest.duplicates.signatures import sign
 from tasks.ingest.reading.records import Record, Refusal
 from tasks.ingest.rows import (
     BYTES_PER_BATCH,
@@ -20,7 +21,6 @@ from tasks.ingest.rows import (
     fixed_column,
     row_schema,
 )
-from tasks.ingest.signatures import sign
 
 
 class RowBuilder:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingest.signatures import NUM_PERMUTATIONS, band_shape
+from tasks.ingest.duplicates.signatures import NUM_PERMUTATIONS, band_shape
 
 KEY_BYTES = 16
 ROWS_PER_BATCH, BYTES_PER_BATCH = 1024, 2**22

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tasks.ingest.bookkeeping import write_files, write_reading
-from tasks.ingest.changes import changes_since
+from tasks.ingest.accounts.bookkeeping import write_files, write_reading
+from tasks.ingest.accounts.changes import changes_since
+from tasks.ingest.accounts.ledger import Accounts, write_ledger
+from tasks.ingest.accounts.outcome import check_outcome, metrics, summary
+from tasks.ingest.accounts.report import file_rows, report_page
 from tasks.ingest.columns import Columns, assign_columns
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.crew import Crew
 from tasks.ingest.decide import decide
 from tasks.ingest.facts import Facts, merged
 from tasks.ingest.groups import grouped
-from tasks.ingest.ledger import Accounts, write_ledger
-from tasks.ingest.outcome import check_outcome, metrics, summary
+from tasks.ingest.places.sources import UNREADABLE, Source, check_unchanged, list_sources
 from tasks.ingest.prior import Prior, open_prior
 from tasks.ingest.progress import ByteProgress
 from tasks.ingest.reading_plan import ReadGroup, Reading, read_groups
 from tasks.ingest.recurring import find_recurring_lines
-from tasks.ingest.report import file_rows, report_page
-from tasks.ingest.sources import UNREADABLE, Source, check_unchanged, list_sources
 from tasks.ingest.stocktaking import take_stock
 from tasks.ingest.workers import Workers, choose_num_workers
 from tasks.ingest.writing_plan import WrittenPart, write_parts

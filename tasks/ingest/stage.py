@@ -1,7 +1,7 @@
 """The ingest stage as the flows see it."""
 
+from tasks.ingest.places.sources import sources
 from tasks.ingest.run import run
-from tasks.ingest.sources import sources
 from tasks.stage import Stage
 
 INGEST = Stage(

@@ -8,9 +8,9 @@ from tasks.ingest.config import IngestConfig
 from tasks.ingest.crew import Crew
 from tasks.ingest.facts import Facts
 from tasks.ingest.groups import Group
+from tasks.ingest.places.sources import Source
 from tasks.ingest.prior import Prior
 from tasks.ingest.reading.streams import ignore_progress
-from tasks.ingest.sources import Source
 from tasks.ingest.survey import survey_source
 
 

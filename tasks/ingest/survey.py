@@ -11,6 +11,7 @@ from tasks.ingest.column_types import kind_of, plain_type, type_of
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.facts import MAX_SPLIT_VALUES, Facts
 from tasks.ingest.fields import Fields, fields_of
+from tasks.ingest.places.sources import Source
 from tasks.ingest.readers import content_format, open_source, read_records
 from tasks.ingest.reading.arrow_rows import ArrowTable, open_table
 from tasks.ingest.reading.builtin import BUILTIN_COLUMNS
@@ -18,7 +19,6 @@ from tasks.ingest.reading.contents import Content
 from tasks.ingest.reading.csv_rows import CsvCell
 from tasks.ingest.reading.formats import Format
 from tasks.ingest.reading.records import FileRefusedError, Record
-from tasks.ingest.sources import Source
 from tasks.ingest.splits import spelled_split
 
 PAGE_COLUMNS: dict[Format, dict[str, pa.DataType]] = {

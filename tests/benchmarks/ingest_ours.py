@@ -23,9 +23,6 @@ class SilentReporter:
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Nothing."""
 
-    def table(self, name: str, rows: object) -> None:
-        """Nothing."""
-
     def message(self, text: str) -> None:
         """Nothing."""
 

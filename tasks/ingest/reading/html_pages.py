@@ -1,5 +1,6 @@
 """Takes the main text out of a web page."""
 
+import html
 import logging
 import re
 from functools import cache
@@ -13,7 +14,11 @@ _LOOKS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CONTROLS = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_DOCUMENT_TYPE = re.compile(r"\s*+(?:<\?xml[^>]*+>\s*+)?<!doctype[^>]*+>", re.IGNORECASE)
+# libxml2 stumbles over declarations within a document type, and over an <html> that closes itself.
+_DOCUMENT_TYPE = re.compile(
+    r"\s*+(?:<\?xml[^>]*+>\s*+)?<!doctype[^>\[]*+(?:\[[^\]]*+\][^>]*+)?>", re.IGNORECASE
+)
+_CLOSED_HTML = re.compile(r"(<html[^>]*?)/>", re.IGNORECASE)
 _TAG = re.compile(
     r"""<(?:
         !--(?:(?>.*?-->)|.*)
@@ -23,14 +28,18 @@ _TAG = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
+_LIKE_AN_ENTITY = re.compile(r"&(?=[#a-zA-Z])")
 _WORD = re.compile(r"[^\s/]+")
 
 # The time and the memory that a page takes grow with these, in some places with their squares.
+_HEAD_CHARACTERS = 2_000
 _MAX_TAGS = 100_000
 _MAX_ATTRIBUTES = 400_000
 _MAX_TAG_ATTRIBUTES = 1_000
 _MAX_VALUE_CHARACTERS = 2_000
-_MAX_TAGS_COMPARED = 5_000  # of larger pages, one algorithm's answer is not held against others'
+# Of larger pages, the answer of one algorithm is not held against those of others.
+_MAX_TAGS_COMPARED = 5_000
+_MAX_CHARACTERS_COMPARED = 2_000_000
 _MAX_DEPTH = 256
 _MAX_TOTAL_DEPTH = 2_000_000
 
@@ -62,11 +71,15 @@ def extract_page(markup: str) -> Page | Reason:
     num_tags = _count_tags(markup)
     if num_tags is None:
         return Reason.TOO_LONG
+    is_large = num_tags > _MAX_TAGS_COMPARED or len(markup) > _MAX_CHARACTERS_COMPARED
     tree = _parse(_CONTROLS.sub("", markup))
-    if isinstance(tree, Reason):
-        return tree
+    if tree is None:
+        return Reason.EMPTY
+    title = _title(tree)
+    if not _is_prepared(tree):
+        return Reason.TOO_DEEP
     try:
-        title, text = _title(tree), _main_text(tree, is_large=num_tags > _MAX_TAGS_COMPARED)
+        text = _main_text(tree, is_large=is_large)
     except RecursionError:
         return Reason.TOO_DEEP
     except Exception:  # a library made for all the pages there are has holes; a page is no crash
@@ -90,43 +103,57 @@ def _count_tags(markup: str) -> int | None:
     return num_tags
 
 
-def _parse(markup: str) -> Any:
-    """The tree of a page, or the reason against it; scripts and overlong attributes left out."""
-    from lxml import etree, html
+def _parse(markup: str) -> Any | None:
+    """The tree of a page without its scripts; None where there is not a single element."""
+    from lxml import etree
+    from lxml import html as lxml_html
 
-    parser = html.HTMLParser(
+    parser = lxml_html.HTMLParser(
         collect_ids=False,
         default_doctype=False,
         encoding="utf-8",
-        huge_tree=True,  # else libxml2 stops at text of 10 MB, and says nothing
+        huge_tree=True,  # else libxml2 stops at a text of 10 MB, and says nothing
         remove_comments=True,
         remove_pis=True,
     )
-    data = _DOCUMENT_TYPE.sub("", markup, count=1).encode("utf-8")
+    markup = markup.lstrip("\ufeff")
+    if document_type := _DOCUMENT_TYPE.match(markup):
+        markup = markup[document_type.end() :]
+    head, rest = markup[:_HEAD_CHARACTERS], markup[_HEAD_CHARACTERS:]
+    markup = _CLOSED_HTML.sub(r"\1>", head, count=1) + rest
     try:
-        tree = html.document_fromstring(data, parser=parser)
-    except etree.LxmlError:  # a document without a single element
-        return Reason.EMPTY
+        tree = lxml_html.document_fromstring(markup.encode("utf-8"), parser=parser)
+    except etree.LxmlError:
+        return None
     etree.strip_elements(tree, "script", "style", with_tail=False)
-    return Reason.TOO_DEEP if _is_too_deep(tree) else tree
+    return tree
 
 
-def _is_too_deep(tree: Any) -> bool:
+def _is_prepared(tree: Any) -> bool:
+    """Make the tree fit for the library; false where it is too deep.
+
+    Overlong attributes go, for regular expressions over them take long; and since the library
+    resolves entities once more than there are, what looks like one is written as the page had it.
+    """
     from lxml import etree
 
     depth = total_depth = 0
     for event, element in etree.iterwalk(tree, events=("start", "end")):
         if event == "end":
             depth -= 1
+            if (tail := element.tail) and "&" in tail:
+                element.tail = _LIKE_AN_ENTITY.sub("&amp;", tail)
             continue
         depth += 1
         total_depth += depth
         if depth > _MAX_DEPTH or total_depth > _MAX_TOTAL_DEPTH:
-            return True
+            return False
+        if (text := element.text) and "&" in text:
+            element.text = _LIKE_AN_ENTITY.sub("&amp;", text)
         for name, value in element.items():
             if len(value) > _MAX_VALUE_CHARACTERS:
                 del element.attrib[name]
-    return False
+    return True
 
 
 def _main_text(tree: Any, *, is_large: bool) -> str:
@@ -142,8 +169,7 @@ def _main_text(tree: Any, *, is_large: bool) -> str:
         )
         if text and text.strip():
             return text
-    everything: str = trafilatura.html2txt(tree)
-    return everything
+    return html.unescape(trafilatura.html2txt(tree))
 
 
 def _title(tree: Any) -> str | None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.corpus import Corpus
-from tasks.ingest.normalisation import normalise
+from tasks.ingest.cleaning.normalisation import normalise
 
 texts = st.one_of(
     st.text(max_size=30),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest import boilerplate
-from tasks.ingest.boilerplate import LineCounter, frequent_lines, strip_boilerplate
-from tasks.ingest.normalisation import normalise
+from tasks.ingest.cleaning import boilerplate
+from tasks.ingest.cleaning.boilerplate import LineCounter, frequent_lines, strip_boilerplate
+from tasks.ingest.cleaning.normalisation import normalise
 
 BANNER = "We use cookies on this site."
 MENU = "Home | About | Contact"

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks.ingest.builtin_files import find_builtin_files
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.places.builtin_files import find_builtin_files
+from tasks.ingest.places.sources import sources
 from tasks.ingest.reading.builtin import read_builtin
 from tasks.ingest.reading.records import Record, Refusal
-from tasks.ingest.sources import sources
 
 MODULE = b'''
 """  First line.

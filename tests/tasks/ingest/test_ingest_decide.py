@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.corpus import SPLITS
-from tasks.ingest.cleaning import Candidate, Cleaner
+from tasks.ingest.cleaning.cleaner import Candidate, Cleaner
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.decide import REASONS, STATUSES, decide
 from tasks.ingest.parts import Part, PartWriter, part_path

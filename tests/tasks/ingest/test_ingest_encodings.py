@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest.mojibake import mend_mojibake
+from tasks.ingest.cleaning.mojibake import mend_mojibake
 from tasks.ingest.reading.encodings import (
     Decoded,
     declared_charset,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.ingest import filters
+from tasks.ingest.cleaning import filters
+from tasks.ingest.cleaning.filters import count_words, why_dropped
 from tasks.ingest.filter_config import FilterConfig
-from tasks.ingest.filters import count_words, why_dropped
 from tasks.ingest.reading.records import Reason
 
 EPSILON = 1e-9

@@ -14,7 +14,7 @@ import pytest
 from tasks.corpus import SPLITS
 from tasks.ingest import run as ingest_run
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.sources import SourceChangedError, sources
+from tasks.ingest.places.sources import SourceChangedError, sources
 from tasks.ingest.splits import draw_of, drawn_splits
 from tasks.ingest.stage import INGEST
 

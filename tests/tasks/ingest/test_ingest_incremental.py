@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.ingest import readers
-from tasks.ingest.sources import Source
+from tasks.ingest.places.sources import Source
 
 WORDS = "river stone lamp winter carpet engine maple ladder ocean ticket garden".split()
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.ingest.masking import EMAIL, IP_ADDRESS, mask
+from tasks.ingest.cleaning.masking import EMAIL, IP_ADDRESS, mask
 
 
 def masked(text: str) -> str:

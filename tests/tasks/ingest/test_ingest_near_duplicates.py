@@ -22,10 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rensa import RMinHash
 
-from tasks.ingest import near_duplicates
-from tasks.ingest.near_duplicates import SignatureFiles, group_near, similar_pairs
-from tasks.ingest.shingles import shingle
-from tasks.ingest.signatures import NUM_PERMUTATIONS, Signatures, band_shape, sign
+from tasks.ingest.duplicates import near_groups
+from tasks.ingest.duplicates import similar_pairs as search
+from tasks.ingest.duplicates.near_groups import group_near
+from tasks.ingest.duplicates.shingles import shingle
+from tasks.ingest.duplicates.signature_files import SignatureFiles
+from tasks.ingest.duplicates.signatures import NUM_PERMUTATIONS, Signatures, band_shape, sign
+from tasks.ingest.duplicates.similar_pairs import similar_pairs
 
 BBC = Path(__file__).parents[3] / "../shared/data/bbc_news/bbc.jsonl.gz"
 LETTERS = r"[\p{L}\p{N}\p{Mn}\p{Mc}]+"
@@ -38,7 +41,7 @@ EXPECTED_GOLDEN = (
     "[2145, 56523, 10264, 22384, 36434, 57436]"
 )
 PRINT_GOLDEN = f"""
-from tasks.ingest.signatures import sign
+from tasks.ingest.duplicates.signatures import sign
 signatures = sign([{GOLDEN!r}], 0.8)
 print(signatures.bands[0, :3].tolist(), signatures.sketch[0, :6].tolist())
 """
@@ -187,7 +190,7 @@ def test_signatures_are_the_same_in_every_process_on_every_kind_of_processor() -
 def test_signing_starts_no_threads() -> None:
     code = (
         "import psutil\n"
-        "from tasks.ingest.signatures import sign\n"
+        "from tasks.ingest.duplicates.signatures import sign\n"
         "sign(['warm up'], 0.8)\n"
         "before = psutil.Process().num_threads()\n"
         "sign(['a b c ' * 200_000, '中文' * 200_000, *['some words'] * 5000], 0.8)\n"
@@ -407,9 +410,9 @@ def test_pairs_do_not_depend_on_how_many_fit_in_memory(
     signatures, rank = sign(texts, 0.8), content_rank(texts)
     files = write(tmp_path, signatures)
     expected = np.array(similar_pairs(files, signatures.has_words, rank, 0.8))
-    monkeypatch.setattr(near_duplicates, "_PAIRS_IN_RUN", 50)
-    monkeypatch.setattr(near_duplicates, "_COMPARED_AT_ONCE", 20)
-    monkeypatch.setattr(near_duplicates, "_PAIRS_AT_ONCE", 30)
+    monkeypatch.setattr(search, "_PAIRS_IN_RUN", 50)
+    monkeypatch.setattr(search, "_COMPARED_AT_ONCE", 20)
+    monkeypatch.setattr(near_groups, "PAIRS_AT_ONCE", 30)
     pairs = similar_pairs(files, signatures.has_words, rank, 0.8)
     assert pairs.tolist() == expected.tolist()
     assert len(pairs) > 200

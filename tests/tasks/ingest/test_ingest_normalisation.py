@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tasks.ingest.normalisation import Found, collapse_blank_lines, normalise, whole_lines
+from tasks.ingest.cleaning.normalisation import Found, collapse_blank_lines, normalise, whole_lines
 
 SPECIAL = (
     " \t\n\r\v\f\0\x1b\x85\x9f\xa0\xad\u2000\u2028\u202f\u3000\u200d\u200f\ufeff\uffff\U0001fffe"

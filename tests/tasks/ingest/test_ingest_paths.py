@@ -10,7 +10,7 @@ import pytest
 
 from model.errors import RequestError
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.paths import check_paths, find_files
+from tasks.ingest.places.paths import check_paths, find_files
 
 
 @pytest.fixture

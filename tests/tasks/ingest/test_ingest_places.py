@@ -26,14 +26,14 @@ import pytest
 
 from model.errors import RequestError
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.digest_store import DigestStore
-from tasks.ingest.digests import digest, process_memory
-from tasks.ingest.paths import check_paths, find_files
-from tasks.ingest.places import is_uri, open_location, size_of, state_of
-from tasks.ingest.remote.remote_file import BLOCK_BYTES
-from tasks.ingest.remote.uris import shown
-from tasks.ingest.source_errors import SourceChangedError, SourceUnreachableError
-from tasks.ingest.sources import check_one_unchanged, check_unchanged, list_sources
+from tasks.ingest.places.digest_store import DigestStore
+from tasks.ingest.places.digests import digest, process_memory
+from tasks.ingest.places.location import is_uri, open_location, size_of, state_of
+from tasks.ingest.places.paths import check_paths, find_files
+from tasks.ingest.places.remote_file import BLOCK_BYTES
+from tasks.ingest.places.remote_uris import shown
+from tasks.ingest.places.source_errors import SourceChangedError, SourceUnreachableError
+from tasks.ingest.places.sources import check_one_unchanged, check_unchanged, list_sources
 
 KEY, SECRET = "AKIAFORTESTSONLY", "hunter2/with/slashes"
 
@@ -467,8 +467,8 @@ def test_a_cache_that_cannot_be_written_does_no_harm(s3: S3, tmp_path: Path) -> 
 
 
 def test_only_so_many_digests_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks.ingest import digest_store
-    from tasks.ingest.states import State
+    from tasks.ingest.places import digest_store
+    from tasks.ingest.places.states import State
 
     monkeypatch.setattr(digest_store, "MAX_DIGESTS", 3)
     path = tmp_path / "digests.json"
@@ -726,7 +726,7 @@ def test_refusals_of_the_web(web: tuple[str, type[Web]], status: str, message: s
 def test_local_paths_need_no_library_for_remote_ones(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     code = (
-        "import sys; from tasks.ingest.sources import list_sources;"
+        "import sys; from tasks.ingest.places.sources import list_sources;"
         "from tasks.ingest.config import IngestConfig;"
         f"list_sources(IngestConfig(paths=[{str(tmp_path)!r}]));"
         "sys.exit(bool({'fsspec', 's3fs', 'aiohttp', 'botocore'} & set(sys.modules)))"

@@ -12,14 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest import digests as digests_module
-from tasks.ingest.builtin_files import find_builtin_files
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.digests import DigestMemory, process_memory
-from tasks.ingest.globs import Glob
-from tasks.ingest.places import open_location, size_of, state_of
-from tasks.ingest.source_errors import SourceChangedError
-from tasks.ingest.sources import UNREADABLE, check_one_unchanged, check_unchanged, list_sources
+from tasks.ingest.places import digests as digests_module
+from tasks.ingest.places.builtin_files import find_builtin_files
+from tasks.ingest.places.digests import DigestMemory, process_memory
+from tasks.ingest.places.globs import Glob
+from tasks.ingest.places.location import open_location, size_of, state_of
+from tasks.ingest.places.source_errors import SourceChangedError
+from tasks.ingest.places.sources import (
+    UNREADABLE,
+    check_one_unchanged,
+    check_unchanged,
+    list_sources,
+)
 
 LONG_AGO_S = time.time() - 3600
 
@@ -288,7 +293,7 @@ def test_a_link_swapped_in_between_the_look_and_the_opening_is_not_followed(
         path.symlink_to(tmp_path / "secret")
         return status
 
-    monkeypatch.setattr("tasks.ingest.places.os.lstat", look_then_swap)
+    monkeypatch.setattr("tasks.ingest.places.location.os.lstat", look_then_swap)
     with pytest.raises(OSError):
         open_location(str(path))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tasks.ingest.normalisation import collapse_blank_lines, whole_lines
+from tasks.ingest.cleaning.normalisation import collapse_blank_lines, whole_lines
 
 MIN_LINE_CHARACTERS = 10
 _SUFFIX = ".lines"

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
+from tasks.ingest.cleaning.normalisation import PIECE_CHARACTERS
 from tasks.ingest.filter_config import FilterConfig
-from tasks.ingest.normalisation import PIECE_CHARACTERS
 from tasks.ingest.reading.records import Reason
 
 _JUDGED_CHARACTERS = 2**19

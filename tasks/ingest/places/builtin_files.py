@@ -5,7 +5,7 @@ import sysconfig
 from pathlib import Path
 
 from model.errors import CorpusError
-from tasks.ingest.places import FoundFile
+from tasks.ingest.places.location import FoundFile
 
 _SKIPPED_FOLDERS = frozenset(
     {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}

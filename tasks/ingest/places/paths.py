@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.local_files import find_local
-from tasks.ingest.places import FoundFile
-from tasks.ingest.remote.uris import is_uri, local_path
+from tasks.ingest.places.local_files import find_local
+from tasks.ingest.places.location import FoundFile
+from tasks.ingest.places.remote_uris import is_uri, local_path
 
 
 def check_paths(config: IngestConfig) -> None:
@@ -43,6 +43,6 @@ def find_files(paths: Sequence[str]) -> list[FoundFile]:
 def _find(path: str) -> list[FoundFile]:
     if not is_uri(path):
         return find_local(path)
-    from tasks.ingest.remote.listing import find_remote
+    from tasks.ingest.places.remote_listing import find_remote
 
     return find_remote(path)

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, TypeVar, cast
 
-from tasks.ingest.remote.errors import Trouble, diagnose, reading
-from tasks.ingest.remote.uris import HTTP, Uri, shown
-from tasks.ingest.source_errors import SourceUnreachableError
+from tasks.ingest.places.remote_errors import Trouble, diagnose, reading
+from tasks.ingest.places.remote_uris import HTTP, Uri, shown
+from tasks.ingest.places.source_errors import SourceUnreachableError
 
 BLOCK_BYTES = 2**21  # read ahead of what was asked for; two blocks are in memory at once
 _PIECE_BYTES = 2**20

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingest.boilerplate import strip_boilerplate
+from tasks.ingest.cleaning.boilerplate import strip_boilerplate
+from tasks.ingest.cleaning.filters import why_dropped
+from tasks.ingest.cleaning.masking import mask
+from tasks.ingest.cleaning.mojibake import mend_mojibake
+from tasks.ingest.cleaning.normalisation import normalise
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.fields import Fields, fields_of
-from tasks.ingest.filters import why_dropped
-from tasks.ingest.masking import mask
-from tasks.ingest.mojibake import mend_mojibake
-from tasks.ingest.normalisation import normalise
 from tasks.ingest.reading.csv_rows import CsvCell
 from tasks.ingest.reading.records import Reason, Record, document_name
 from tasks.ingest.splits import spelled_split

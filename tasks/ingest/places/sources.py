@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tasks.ingest.builtin_files import find_builtin_files
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.digest_store import Digest
-from tasks.ingest.digests import DigestMemory, process_memory
-from tasks.ingest.paths import find_files
-from tasks.ingest.remote.uris import is_uri, shown
-from tasks.ingest.source_errors import SourceChangedError
-from tasks.ingest.states import State
+from tasks.ingest.places.builtin_files import find_builtin_files
+from tasks.ingest.places.digest_store import Digest
+from tasks.ingest.places.digests import DigestMemory, process_memory
+from tasks.ingest.places.paths import find_files
+from tasks.ingest.places.remote_uris import is_uri, shown
+from tasks.ingest.places.source_errors import SourceChangedError
+from tasks.ingest.places.states import State
 from tasks.settings import StageConfig
 
 UNREADABLE = "unreadable"

@@ -7,7 +7,7 @@ import re
 import threading
 from pathlib import Path
 
-from tasks.ingest.states import State
+from tasks.ingest.places.states import State
 from tasks.store.atomic import write_atomic
 
 MAX_DIGESTS = 100_000

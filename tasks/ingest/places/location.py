@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.ingest.remote.access import open_uri, uri_size, uri_state
-from tasks.ingest.remote.uris import is_uri
-from tasks.ingest.states import State, local_state
+from tasks.ingest.places.remote_access import open_uri, uri_size, uri_state
+from tasks.ingest.places.remote_uris import is_uri
+from tasks.ingest.places.states import State, local_state
 
 # O_NONBLOCK: a pipe put in the file's place would make the opening wait for a writer.
 _FLAGS = ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK")

@@ -5,12 +5,12 @@ import hashlib
 import time
 from typing import NamedTuple
 
-from tasks.ingest.digest_store import Digest, DigestStore
-from tasks.ingest.places import open_location, state_of
-from tasks.ingest.remote.access import server_of
-from tasks.ingest.remote.uris import is_uri, shown
-from tasks.ingest.source_errors import SourceChangedError
-from tasks.ingest.states import State
+from tasks.ingest.places.digest_store import Digest, DigestStore
+from tasks.ingest.places.location import open_location, state_of
+from tasks.ingest.places.remote_access import server_of
+from tasks.ingest.places.remote_uris import is_uri, shown
+from tasks.ingest.places.source_errors import SourceChangedError
+from tasks.ingest.places.states import State
 
 _MAX_TRIES = 3
 _PIECE_BYTES = 2**18

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash
 
-from tasks.ingest.shingles import Bools, ShingleRows, Uint64s, mix, multipliers, shingle
+from tasks.ingest.duplicates.shingles import Bools, ShingleRows, Uint64s, mix, multipliers, shingle
 
 NUM_PERMUTATIONS = 128
 _MIN_RECALL = 0.95

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from enum import Enum, auto
 
 from model.errors import CorpusmithError, RequestError
-from tasks.ingest.remote.uris import HTTP, Uri, shown
-from tasks.ingest.source_errors import SourceChangedError, SourceUnreachableError
+from tasks.ingest.places.remote_uris import HTTP, Uri, shown
+from tasks.ingest.places.source_errors import SourceChangedError, SourceUnreachableError
 
 _MAX_SHOWN = 200
 _SHORTEST_SECRET = 6

@@ -6,10 +6,10 @@ from typing import Any
 
 from model.errors import CorpusError
 from tasks.corpus import SPLITS
+from tasks.ingest.accounts.ledger import Accounts
 from tasks.ingest.columns import Columns
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.decide import DROPPED, DUPLICATE, KEPT, QUARANTINED
-from tasks.ingest.ledger import Accounts
 from tasks.ingest.reading.records import Reason
 from tasks.ingest.writing_plan import WrittenPart
 from tasks.stage import Metrics

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, TypeVar
 
 from model.errors import RequestError
-from tasks.ingest.remote.errors import reading
-from tasks.ingest.remote.remote_file import BLOCK_BYTES, as_file, downloaded, in_memory, patiently
-from tasks.ingest.remote.uris import HTTP, VERSION_MARK, Uri, split_uri
-from tasks.ingest.states import State, dated_state, tagged_state
+from tasks.ingest.places.remote_errors import reading
+from tasks.ingest.places.remote_file import BLOCK_BYTES, as_file, downloaded, in_memory, patiently
+from tasks.ingest.places.remote_uris import HTTP, VERSION_MARK, Uri, split_uri
+from tasks.ingest.places.states import State, dated_state, tagged_state
 
 _Answer = TypeVar("_Answer")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.errors import RequestError
-from tasks.ingest.globs import EVERYTHING, Glob, is_glob
-from tasks.ingest.places import FoundFile
+from tasks.ingest.places.globs import EVERYTHING, Glob, is_glob
+from tasks.ingest.places.location import FoundFile
 
 
 def find_local(text: str) -> list[FoundFile]:

@@ -5,12 +5,12 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from model.errors import RequestError
-from tasks.ingest.globs import EVERYTHING, Glob, Positions, is_glob
-from tasks.ingest.places import FoundFile
-from tasks.ingest.remote.access import file_system
-from tasks.ingest.remote.errors import refusing
-from tasks.ingest.remote.uris import HTTP, Uri, last_part, parse_uri
-from tasks.ingest.states import tagged_state
+from tasks.ingest.places.globs import EVERYTHING, Glob, Positions, is_glob
+from tasks.ingest.places.location import FoundFile
+from tasks.ingest.places.remote_access import file_system
+from tasks.ingest.places.remote_errors import refusing
+from tasks.ingest.places.remote_uris import HTTP, Uri, last_part, parse_uri
+from tasks.ingest.places.states import tagged_state
 
 
 class _Folder(NamedTuple):

@@ -1,0 +1,1 @@
+"""What became of every document, for people and for the next ingest."""

@@ -1,0 +1,1 @@
+"""Which texts say nearly the same."""

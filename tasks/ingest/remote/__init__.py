@@ -1,1 +1,0 @@
-"""Files behind URIs: S3 and whatever else fsspec reaches."""
