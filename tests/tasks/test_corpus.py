@@ -16,7 +16,7 @@ from tasks.ingest.stage import INGEST
 from tasks.stage import StageContext
 
 ROWS = [
-    {"id": f"id-{n}", "text": f"text number {n} " + "é" * n, "n": n, "a.b": [n, None]}
+    {"id": f"id-{n}", "text": f"text number {n} " + "é" * (n + 1), "n": n, "a.b": [n, None]}
     for n in range(60)
 ]
 
@@ -24,7 +24,7 @@ ROWS = [
 class Silent:
     def metrics(self, *args: Any, **kwargs: Any) -> None: ...
 
-    progress = message = warning = metrics
+    progress = table = message = warning = metrics
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from tasks.ingest.reading.streams import Line
 
@@ -38,7 +38,8 @@ class Heading(NamedTuple):
     title: str
 
 
-Marked = Iterator[tuple[Line, Heading | None]]
+Marked: TypeAlias = Iterator[tuple[Line, Heading | None]]
+_Style: TypeAlias = tuple[int, bool]  # the mark that underlines, and whether it also stands above
 
 
 def mark_markdown(lines: Iterable[Line]) -> Marked:
@@ -68,7 +69,7 @@ def mark_rst(lines: Iterable[Line]) -> Marked:
 
     Levels follow from the order in which the styles of underlining appear.
     """
-    levels: dict[tuple[int, bool], int] = {}
+    levels: dict[_Style, int] = {}
     is_apart, num_inside = True, 0
     for line, below, next_below in _windows(lines):
         heading = None
@@ -157,9 +158,7 @@ def _setext_heading(data: bytes, below: bytes) -> Heading | None:
     return Heading(1 if mark[1].startswith(b"=") else 2, _plain_title(data))
 
 
-def _rst_style(
-    line: bytes, below: bytes, next_below: bytes
-) -> tuple[tuple[int, bool], bytes] | None:
+def _rst_style(line: bytes, below: bytes, next_below: bytes) -> tuple[_Style, bytes] | None:
     """The style of a heading that begins at a line, and its title."""
     if over := _adornment(line):
         is_closed = over == next_below.rstrip() and len(over) >= _SURE_ADORNMENT

@@ -1,11 +1,15 @@
 """Takes the main text out of a web page."""
 
 import html
+import itertools
 import logging
 import re
 from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
+
+from lxml import etree
+from lxml import html as lxml_html
 
 from tasks.ingest.reading.records import Reason
 
@@ -72,14 +76,16 @@ def extract_page(markup: str) -> Page | Reason:
     if num_tags is None:
         return Reason.TOO_LONG
     is_large = num_tags > _MAX_TAGS_COMPARED or len(markup) > _MAX_CHARACTERS_COMPARED
-    tree = _parse(_CONTROLS.sub("", markup))
+    tree = _parse(_CONTROLS.sub(" ", markup))
     if tree is None:
         return Reason.EMPTY
-    title = _title(tree)
-    if not _is_prepared(tree):
+    if _is_too_deep(tree):
         return Reason.TOO_DEEP
+    title = _title(tree)
+    _prepare(tree)
+    trafilatura = _trafilatura()
     try:
-        text = _main_text(tree, is_large=is_large)
+        text = _main_text(trafilatura, tree, is_large=is_large)
     except RecursionError:
         return Reason.TOO_DEEP
     except Exception:  # a library made for all the pages there are has holes; a page is no crash
@@ -105,9 +111,6 @@ def _count_tags(markup: str) -> int | None:
 
 def _parse(markup: str) -> Any | None:
     """The tree of a page without its scripts; None where there is not a single element."""
-    from lxml import etree
-    from lxml import html as lxml_html
-
     parser = lxml_html.HTMLParser(
         collect_ids=False,
         default_doctype=False,
@@ -129,35 +132,33 @@ def _parse(markup: str) -> Any | None:
     return tree
 
 
-def _is_prepared(tree: Any) -> bool:
-    """Make the tree fit for the library; false where it is too deep.
-
-    Overlong attributes go, for regular expressions over them take long; and since the library
-    resolves entities once more than there are, what looks like one is written as the page had it.
-    """
-    from lxml import etree
-
+def _is_too_deep(tree: Any) -> bool:
     depth = total_depth = 0
-    for event, element in etree.iterwalk(tree, events=("start", "end")):
-        if event == "end":
-            depth -= 1
-            if (tail := element.tail) and "&" in tail:
-                element.tail = _LIKE_AN_ENTITY.sub("&amp;", tail)
-            continue
-        depth += 1
+    for event, _ in etree.iterwalk(tree, events=("start", "end")):
+        depth += 1 if event == "start" else -1
         total_depth += depth
-        if depth > _MAX_DEPTH or total_depth > _MAX_TOTAL_DEPTH:
-            return False
+        if depth > _MAX_DEPTH or total_depth > 2 * _MAX_TOTAL_DEPTH:
+            return True
+    return False
+
+
+def _prepare(tree: Any) -> None:
+    """Make up for what the library does.
+
+    It searches attributes with regular expressions, which takes long where they are long; and it
+    resolves entities once more than there are.
+    """
+    for element in tree.iter():
         if (text := element.text) and "&" in text:
             element.text = _LIKE_AN_ENTITY.sub("&amp;", text)
+        if (tail := element.tail) and "&" in tail:
+            element.tail = _LIKE_AN_ENTITY.sub("&amp;", tail)
         for name, value in element.items():
             if len(value) > _MAX_VALUE_CHARACTERS:
                 del element.attrib[name]
-    return True
 
 
-def _main_text(tree: Any, *, is_large: bool) -> str:
-    trafilatura = _trafilatura()
+def _main_text(trafilatura: ModuleType, tree: Any, *, is_large: bool) -> str:
     for favor_recall in (False, True):
         text: str | None = trafilatura.extract(
             tree,
@@ -174,9 +175,10 @@ def _main_text(tree: Any, *, is_large: bool) -> str:
 
 def _title(tree: Any) -> str | None:
     """What the page calls itself for others, or in its head, or above its text."""
-    found = tree.xpath('.//head/meta[@property="og:title"]/@content')
-    found += [one.text_content() for one in (*tree.xpath(".//head/title"), *tree.iter("h1"))]
-    return next((title for one in found if (title := " ".join(one.split()))), None)
+    shared = tree.xpath('.//head/meta[@property="og:title"]/@content')
+    elements = itertools.chain(tree.iterfind(".//head/title"), tree.iter("h1"))
+    candidates = itertools.chain(shared, (one.text_content() for one in elements))
+    return next((title for one in candidates if (title := " ".join(one.split()))), None)
 
 
 @cache

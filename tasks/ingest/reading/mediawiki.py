@@ -16,7 +16,7 @@ from tasks.ingest.reading.records import (
     document_name,
 )
 
-_LOOKS = re.compile(r"\ufeff?\s*+(?:<\?xml[^>]*+>\s*+)?(?:<!--[^>]*+-->\s*+)?<mediawiki[\s>]")
+_LOOKS = re.compile(r"\ufeff?(?>\s|<\?xml[^>]*+>|<!--(?>.*?-->))*+<mediawiki[\s>]", re.DOTALL)
 _ARTICLES, _FILES, _CATEGORIES = "0", "6", "14"  # keys of namespaces
 _REDIRECT = re.compile(
     r"""\s*\#\s*(?:redirect|redirection|redirección|redirecionamento|rinvia|rinvio|weiterleitung|
@@ -28,6 +28,7 @@ _REDIRECT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _MAX_DEPTH = 32
+_MAX_NAMESPACES = 1_000
 _MAX_FIELD_BYTES = 10_000
 _MAX_WAITING_BYTES = 2**22  # of one tag or comment that does not end
 _MAX_ID_DIGITS = 18
@@ -141,7 +142,7 @@ class _Dump:
         except FileRefusedError as error:
             refusal = error
         except expat.ExpatError:
-            refusal = FileRefusedError(Reason.BAD_XML, self._parser.ErrorByteIndex)
+            refusal = FileRefusedError(Reason.BAD_XML, max(0, self._parser.ErrorByteIndex))
         except (LookupError, ValueError):  # what the XML says of its encoding
             refusal = FileRefusedError(Reason.UNKNOWN_ENCODING, self._parser.CurrentByteIndex)
         found, self._found = self._found, []
@@ -188,6 +189,8 @@ class _Dump:
 
     def _add_namespace(self, name: str) -> None:
         name = name.strip().lower()
+        if len(self._other_namespaces) == _MAX_NAMESPACES:
+            raise FileRefusedError(Reason.BAD_XML, self._parser.CurrentByteIndex)
         if name and self._namespace_key != _ARTICLES:
             self._other_namespaces.add(name)
         if name and self._namespace_key in (_FILES, _CATEGORIES):

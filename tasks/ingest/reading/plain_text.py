@@ -23,7 +23,7 @@ from tasks.ingest.reading.html_pages import Page, extract_page
 from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal, document_name
 from tasks.ingest.reading.streams import HEAD_BYTES, UTF8_BOM, Line, read_lines
 
-_UTF8_NAMES = frozenset({"ascii", "utf-8", "utf-8-sig"})
+_LINES_TRIED = 32
 
 
 class Markup(StrEnum):
@@ -191,9 +191,11 @@ def _read_parts(
     head, is_all, pieces = _peek(iter(pieces))
     encoding = stream_encoding(head, is_all, None, min_confidence)
     if isinstance(encoding, Reason):
-        yield _refuse_encoding(None, encoding, head)
-        return
-    is_utf8 = encoding in _UTF8_NAMES
+        if not _has_good_line(head):
+            yield _refuse_encoding(None, encoding, head)
+            return
+        encoding = "utf-8"  # parts that are not will be refused one by one
+    is_utf8 = encoding == "utf-8"
     lines = _without_bom(read_lines(pieces if is_utf8 else to_utf8(pieces, encoding), max_bytes))
     number = 0
     for part in _collect(_cut(lines, markup, cutting), max_bytes):
@@ -214,6 +216,18 @@ def _peek(pieces: Iterator[bytes]) -> tuple[bytes, bool, Iterator[bytes]]:
             break
     is_all = num_bytes <= HEAD_BYTES
     return b"".join(taken)[:HEAD_BYTES], is_all, itertools.chain(taken, pieces)
+
+
+def _has_good_line(head: bytes) -> bool:
+    """Whether one of the first lines is text in UTF-8, whatever stands in the others."""
+    return any(map(_is_text, filter(bytes.strip, head.split(b"\n")[:_LINES_TRIED])))
+
+
+def _is_text(line: bytes) -> bool:
+    try:
+        return "\0" not in line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
 
 
 def _without_bom(lines: Iterator[Line]) -> Iterator[Line]:

@@ -89,7 +89,7 @@ def archives_in_archives(folder: Path) -> dict[str, int]:
 
 def cut_short(folder: Path) -> dict[str, int]:
     """Compressed files that end too early; a record that is whole by then is good."""
-    noise = random.Random(5).randbytes(3_000_000).hex().encode()
+    noise = random.Random(5).randbytes(300_000).hex().encode()
     data = good(1004) + json.dumps({"text": noise.decode()}).encode() + b"\n" + good(1005)
     for name, compress in {"gz": gzip.compress, "zst": zstd.compress, "xz": lzma.compress}.items():
         (folder / f"{name}.jsonl.{name}").write_bytes(compress(data)[:-10])

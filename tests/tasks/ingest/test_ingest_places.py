@@ -697,7 +697,7 @@ def test_a_server_that_says_nothing_reliable(web: tuple[str, type[Web]], tag: st
 def test_a_transfer_that_breaks_off_is_no_shorter_file(
     web: tuple[str, type[Web]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tasks.ingest.remote import remote_file
+    from tasks.ingest.places import remote_file
 
     monkeypatch.setattr(remote_file, "_WAITS_S", (0.01, 0.01))
     url, handler = web
