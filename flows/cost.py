@@ -21,7 +21,8 @@ BYTES_PER_TOKEN_AT_8K = 3.2  # English text; grows by about a quarter with each 
 GZIP_RATIO = 2.7  # of English text
 DOCUMENTATION_SHARE = 0.1  # of Python's source files
 INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
-INGEST_BYTES_PER_S = 4e6
+INGEST_BYTES_PER_S = 12e6
+TOKENIZE_BYTES_PER_S = 4e6
 VOCAB_BYTES_PER_S = 1e6
 FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
 # The part of the machine's matrix speed that training reaches. It grows with the width: on two
@@ -80,7 +81,7 @@ def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dic
         "ingest": Cost(2 + sizes.num_bytes / INGEST_BYTES_PER_S, sizes.num_bytes),
         "vocab": Cost(8 + sizes.num_bytes / VOCAB_BYTES_PER_S, 40 * config.vocab.vocab_size),
         "tokenize": Cost(
-            1 + sizes.num_bytes / INGEST_BYTES_PER_S,
+            1 + sizes.num_bytes / TOKENIZE_BYTES_PER_S,
             3 * sizes.num_corpus_tokens,
             num_tokens=sizes.num_corpus_tokens,
         ),

@@ -1,7 +1,7 @@
 """Gives every group of files its parts of the row table, reading only what is not known yet."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tasks.ingest.columns import Columns
@@ -11,6 +11,7 @@ from tasks.ingest.facts import Facts
 from tasks.ingest.group_reading import GroupRows, ReadTask, read_group
 from tasks.ingest.groups import Group
 from tasks.ingest.parts import Part
+from tasks.ingest.places.sources import UNREADABLE
 from tasks.ingest.prior import Prior, PriorPart
 from tasks.store.canonical import short_hash
 
@@ -44,12 +45,14 @@ class Reading:
     """What decides how files are read.
 
     Attributes:
+        carried: files that cannot be read now, and stand as they were in an earlier corpus.
         frequent_lines: a file with the hashes of lines to remove, and what stands for it in keys.
     """
 
     config: IngestConfig
     columns: Columns
     facts: Mapping[str, Facts]
+    carried: frozenset[str] = frozenset()
     frequent_lines: Path | None = None
     frequent_lines_key: str | None = None
 
@@ -73,6 +76,7 @@ def read_groups(
     groups: Sequence[Group], reading: Reading, prior: Prior, scratch: Path, crew: Crew
 ) -> list[ReadGroup]:
     """The rows of every group; of those that an earlier corpus has whole, that corpus's."""
+    groups = [_without_stale(group, reading, prior) for group in groups]
     file_keys = [reading.file_keys(group) for group in groups]
     keys = [short_hash(list(found.values())) for found in file_keys]
     tasks = {
@@ -86,6 +90,18 @@ def read_groups(
         _finished(group, key, found, rows.get(key), prior)
         for group, key, found in zip(groups, keys, file_keys, strict=True)
     ]
+
+
+def _without_stale(group: Group, reading: Reading, prior: Prior) -> Group:
+    """The group, its files that cannot be read marked so where their old rows do not serve."""
+    keys = reading.file_keys(group)
+    sources = (
+        replace(source, sha256=UNREADABLE)
+        if source.name in reading.carried and prior.files[source.name].key != keys[source.name]
+        else source
+        for source in group.sources
+    )
+    return Group(tuple(sources))
 
 
 def _task(

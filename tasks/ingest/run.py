@@ -2,7 +2,7 @@
 
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +37,10 @@ class _Result:
     facts: dict[str, Facts]
     columns: Columns
 
+    @property
+    def sources(self) -> Iterator[Source]:
+        return (source for group in self.groups for source in group.group.sources)
+
 
 def run(context: StageContext) -> Metrics:
     """Make a corpus of the files that the config names.
@@ -55,20 +59,20 @@ def run(context: StageContext) -> Metrics:
     sources = list_sources(config)
     num_source_bytes = sum(source.num_bytes for source in sources)
     prior = open_prior(context.earlier())
-    carried = _carried_over(sources, prior)
-    for name in carried:
-        context.report.warning(f"{name} cannot be read: its documents are those of the last time")
+    before = _carried_over(sources, prior)
     progress = ByteProgress(context.report, 2 * num_source_bytes)
     try:
         with Workers(choose_num_workers(config.num_workers, num_source_bytes)) as workers:
             crew = Crew(workers, context.map_shards, progress)
-            current = [carried.get(source.name, source) for source in sources]
-            result = _make(current, prior, config, output, crew)
+            result = _make(sources, before, prior, config, output, crew)
     except Exception:  # whatever went wrong, a file that changed meanwhile explains it better
         check_unchanged(sources)
         raise
     check_unchanged(sources)
-    accounts = _account(result, config, sorted(carried), output)
+    carried = [source.name for source in result.sources if source in before.values()]
+    for name in carried:
+        context.report.warning(f"{name} cannot be read: its documents are those of the last time")
+    accounts = _account(result, config, carried, output)
     shutil.rmtree(output / _SCRATCH)
     progress.close()
     context.report.table("files", file_rows(accounts))
@@ -81,19 +85,26 @@ def _carried_over(sources: Sequence[Source], prior: Prior) -> dict[str, Source]:
     return {
         source.name: replace(source, sha256=prior.files[source.name].sha256)
         for source in sources
-        if source.sha256 == UNREADABLE and source.name in prior.files
+        if source.sha256 == UNREADABLE
+        and source.name in prior.files
+        and prior.files[source.name].sha256 != UNREADABLE
     }
 
 
 def _make(
-    sources: Sequence[Source], prior: Prior, config: IngestConfig, output: Path, crew: Crew
+    sources: Sequence[Source],
+    carried: Mapping[str, Source],
+    prior: Prior,
+    config: IngestConfig,
+    output: Path,
+    crew: Crew,
 ) -> _Result:
     scratch = output / _SCRATCH
-    groups = grouped(sources)
+    groups = grouped([carried.get(source.name, source) for source in sources])
     facts = take_stock(groups, prior, config, scratch, crew)
     columns = assign_columns(merged(facts.values()), config)
     lines = find_recurring_lines(groups, config, scratch, crew)
-    reading = Reading(config, columns, facts, *lines)
+    reading = Reading(config, columns, facts, frozenset(carried), *lines)
     read = read_groups(groups, reading, prior, scratch, crew)
     parts = [part for group in read for part in group.parts]
     decisions = decide(parts, config, scratch / "signatures")

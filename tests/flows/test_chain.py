@@ -149,7 +149,7 @@ def test_prefect_shows_the_run(chain: Chain, first: dict) -> None:
     runs = ask_prefect(chain, "select name from flow_run where id = ?", first)
     assert runs == [("pipeline-workspace",)]
     artifacts = {key for [key] in ask_prefect(chain, "select key from artifact_collection")}
-    assert {f"{stage}-metrics" for stage in STAGES} <= artifacts
+    assert {"ingest-files", *(f"{stage}-metrics" for stage in STAGES)} <= artifacts
     tasks = {name for [name] in ask_prefect(chain, "select name from task_run")}
     assert any(name.startswith("publish") for name in tasks)
     assert any(name.endswith("-00000") for name in tasks), "shards are tasks"

@@ -35,10 +35,16 @@ _QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
 _LIKE_AN_ENTITY = re.compile(r"&(?=[#a-zA-Z])")
 _WORD = re.compile(r"[^\s/]+")
 
+# Attributes that tell the library what is text of the page, and which formula is meant.
+_ATTRIBUTES_READ = frozenset(
+    """alttext aria-hidden class data-component data-lp-replacement-content data-testid display
+    encoding hidden href id itemprop itemtype rel role style type""".split()
+)
+
 # The time and the memory that a page takes grow with these, in some places with their squares.
 _HEAD_CHARACTERS = 2_000
-_MAX_TAGS = 100_000
-_MAX_ATTRIBUTES = 400_000
+_MAX_TAGS = 120_000
+_MAX_ATTRIBUTES = 250_000
 _MAX_TAG_ATTRIBUTES = 1_000
 _MAX_VALUE_CHARACTERS = 2_000
 # Of larger pages, the answer of one algorithm is not held against those of others.
@@ -68,7 +74,7 @@ def extract_page(markup: str) -> Page | Reason:
 
     Returns:
         EMPTY: no text is to be seen.
-        TOO_LONG: over 100,000 tags, 400,000 attributes, or 1,000 attributes of one tag.
+        TOO_LONG: over 120,000 tags, 250,000 attributes, or 1,000 attributes of one tag.
         TOO_DEEP: elements over 256 deep, or 20 deep on average of 100,000.
         UNREADABLE: the library that does it fails.
     """
@@ -145,17 +151,30 @@ def _is_too_deep(tree: Any) -> bool:
 def _prepare(tree: Any) -> None:
     """Make up for what the library does.
 
-    It searches attributes with regular expressions, which takes long where they are long; and it
-    resolves entities once more than there are.
+    It copies the tree over and over, with all the attributes it never looks at; searches others
+    with regular expressions, which takes long where they are long; and resolves entities once more
+    than there are.
     """
     for element in tree.iter():
-        if (text := element.text) and "&" in text:
-            element.text = _LIKE_AN_ENTITY.sub("&amp;", text)
-        if (tail := element.tail) and "&" in tail:
-            element.tail = _LIKE_AN_ENTITY.sub("&amp;", tail)
-        for name, value in element.items():
-            if len(value) > _MAX_VALUE_CHARACTERS:
-                del element.attrib[name]
+        if (text := element.text) and (plain := _plain(text)) != text:
+            element.text = plain
+        if (tail := element.tail) and (plain := _plain(tail)) != tail:
+            element.tail = plain
+        attributes = element.items()
+        read = (one for one in attributes if _is_read(*one))
+        kept = [(name, _CONTROLS.sub(" ", value)) for name, value in read]
+        if kept != attributes:
+            element.attrib.clear()  # names that are none in XML cannot be deleted one by one
+            element.attrib.update(kept)
+
+
+def _plain(text: str) -> str:
+    """The text without the control characters that references stand for, its ``&`` escaped."""
+    return _CONTROLS.sub(" ", _LIKE_AN_ENTITY.sub("&amp;", text))
+
+
+def _is_read(name: str, value: str) -> bool:
+    return name in _ATTRIBUTES_READ and len(value) <= _MAX_VALUE_CHARACTERS
 
 
 def _main_text(trafilatura: ModuleType, tree: Any, *, is_large: bool) -> str:

@@ -18,14 +18,16 @@ PARAGRAPHS = [
     "At last there is a third one; it ends the article with some words, and then some more.",
 ]
 MENU = "".join(f'<li><a href="/{n}">Menu entry {n}</a></li>' for n in range(10))
+LINKED = PARAGRAPHS[1].replace("link", "<a href=x>link</a>")
 ARTICLE = f"""<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>A   title &amp;
 more</title><script>var hidden = "<p>script</p>";</script><style>p {{ color: red }}</style></head>
 <body><nav><ul>{MENU}</ul></nav>
-<article><h1>Heading</h1><p>{PARAGRAPHS[0]}</p><p>{PARAGRAPHS[1].replace("link", "<a href=x>link</a>")}
+<article><h1>Heading</h1><p>{PARAGRAPHS[0]}</p><p>{LINKED}
 <table><tr><th>Name</th><th>Value</th></tr><tr><td>cell one</td><td>cell two</td></tr></table>
 <p>{PARAGRAPHS[2]}</p></article>
-<div class="comments" id="comments"><p class="comment">A reader's comment, not the author's.</p></div>
+<div id="comments" class="comments"><p class="comment">A reader's comment, not the author's.</p>
+</div>
 <footer><p>Copyright</p></footer></body></html>"""
 
 
@@ -160,13 +162,14 @@ def repeated(unit: str, size: int = 100_000) -> str:
     return unit * (size // len(unit))
 
 
+ATTRIBUTES = " ".join(f"a{number}" for number in range(30_000))
 HOSTILE = {
     "deep": (body("<div>" * 100_000 + "x"), Reason.TOO_DEEP),
     "deep and closed": (body("<div>" * 100_000 + "x" + "</div>" * 100_000), Reason.TOO_DEEP),
     "deep all over": (body(("<i>" * 200 + "x" + "</i>" * 200) * 150), Reason.TOO_DEEP),
-    "many tags": (body("<p>x" * 100_001), Reason.TOO_LONG),
+    "many tags": (body("<p>x" * 120_001), Reason.TOO_LONG),
     "many attributes": (
-        body("<p " + " ".join(f"a{n}" for n in range(30_000)) + ">x"),
+        body("<p " + ATTRIBUTES + ">x"),
         Reason.TOO_LONG,
     ),
     "many attributes in all": (body("<p a b c d e f>x</p>" * 80_000), Reason.TOO_LONG),
@@ -183,7 +186,7 @@ HOSTILE = {
         "x",
     ),
     "comments without end": (body("<p>x</p>" + repeated("<!--")), "x"),
-    "quotes without end": (body("<p>x</p>" + repeated("<a '", 200_000)), "x"),
+    "quotes without end": (body("<p>x</p>" + repeated("<a '")), Reason.TOO_LONG),
     "angles": (body("<p>x</p>" + repeated("</")), "x"),
     "blanks": (body(f"<p>{repeated(' ', 2**20)}x</p>"), "x"),
     "blank references": (body(f"<p>{repeated('&#32;', 2**20)}x</p>"), "x"),

@@ -740,3 +740,34 @@ def test_a_location_is_shown_on_one_line() -> None:
 
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+def test_a_corpus_from_a_bucket(s3: S3, tmp_path: Path, ingest: Any) -> None:
+    """The same artifact as from a folder; a second ingest reads only the object that changed."""
+    rows = {
+        f"t{part}.jsonl": "".join(
+            json.dumps({"id": f"{part}-{n}", "text": f"text {n} of part {part}"}) + "\n"
+            for n in range(60)
+        )
+        for part in range(3)
+    }
+    local = tmp_path / "corpus"
+    local.mkdir()
+    for name, content in rows.items():
+        s3.put(f"corpus/{name}", content)
+        (local / name).write_text(content)
+    place = f"s3://{s3.bucket}/corpus"
+    first = ingest(place, fill=False)
+    assert all_bytes(first.folder) == all_bytes(ingest(local, fill=False).folder)
+    more = rows["t1.jsonl"] + json.dumps({"id": "new", "text": "one more text"}) + "\n"
+    s3.put("corpus/t1.jsonl", more)
+    s3.log.clear()
+    again = ingest(place, fill=False, earlier=first)
+    assert again.metrics["num_added"] == 1
+    got = {line.split("?")[0] for line in s3.log if line.startswith("GET") and ".jsonl" in line}
+    assert got == {f"GET /{s3.bucket}/corpus/t1.jsonl"}
+
+
+def all_bytes(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
