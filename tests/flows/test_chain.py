@@ -201,7 +201,7 @@ def test_the_workspace_can_be_asked(chain: Chain, first: dict) -> None:
 
 
 BAD = {
-    "no such column": ({"body": "some words"}, "the columns are body"),
+    "no such column": ({"note": "some words"}, "the columns are note"),
     "nothing in it": ({"text": "  "}, "the corpus is empty"),
     "too small to split": ({"text": "a few words"}, "too small for the split"),
     "a reserved name": ({"text": "a few words", "Embedding": 3}, "'Embedding' has a name"),

@@ -161,7 +161,10 @@ def test_files_of_any_format_are_embedded_as_the_embedder_does(
     published: Published, tmp_path: Path
 ) -> None:
     (tmp_path / "note.md").write_text("# The ship left the harbour")
-    lines = [{"id": "b", "text": "Bread and butter. " * 40}, {"id": "c", "text": "A trial."}]
+    lines = [
+        {"id": "b", "text": ("Bread and butter. " * 40).strip()},
+        {"id": "c", "text": "A trial."},
+    ]
     data = "".join(json.dumps(line) + "\n" for line in lines).encode()
     (tmp_path / "more.jsonl.gz").write_bytes(gzip.compress(data))
     output = tmp_path / "vectors.parquet"
@@ -190,7 +193,7 @@ def test_files_of_any_format_are_embedded_as_the_embedder_does(
         ("bad.txt", b"\xff\xfe\xfa latin", "cannot be embedded"),
         ("empty.txt", b"", "empty"),
         ("two.jsonl", b'{"id": 1, "text": "a"}\n{"id": 1, "text": "b"}\n', "comes twice"),
-        ("no.jsonl", b'{"id": 1, "body": "a"}\n', "no_text"),
+        ("no.jsonl", b'{"id": 1, "note": "a"}\n', "no_text"),
     ],
 )
 def test_what_is_no_document_is_refused_and_nothing_is_left(

@@ -43,7 +43,8 @@ _ATTRIBUTES_READ = frozenset(
 
 # The time and the memory that a page takes grow with these, in some places with their squares.
 _HEAD_CHARACTERS = 2_000
-_MAX_TAGS = 120_000
+_MAX_CHARACTERS = 8_000_000
+_MAX_TAGS = 80_000
 _MAX_ATTRIBUTES = 250_000
 _MAX_TAG_ATTRIBUTES = 1_000
 _MAX_VALUE_CHARACTERS = 2_000
@@ -74,12 +75,13 @@ def extract_page(markup: str) -> Page | Reason:
 
     Returns:
         EMPTY: no text is to be seen.
-        TOO_LONG: over 120,000 tags, 250,000 attributes, or 1,000 attributes of one tag.
+        TOO_LONG: over 8,000,000 characters, 80,000 tags, 250,000 attributes, or 1,000
+            attributes of one tag.
         TOO_DEEP: elements over 256 deep, or 20 deep on average of 100,000.
         UNREADABLE: the library that does it fails.
     """
     num_tags = _count_tags(markup)
-    if num_tags is None:
+    if num_tags is None or len(markup) > _MAX_CHARACTERS:
         return Reason.TOO_LONG
     is_large = num_tags > _MAX_TAGS_COMPARED or len(markup) > _MAX_CHARACTERS_COMPARED
     tree = _parse(_CONTROLS.sub(" ", markup))
@@ -197,7 +199,8 @@ def _title(tree: Any) -> str | None:
     shared = tree.xpath('.//head/meta[@property="og:title"]/@content')
     elements = itertools.chain(tree.iterfind(".//head/title"), tree.iter("h1"))
     candidates = itertools.chain(shared, (one.text_content() for one in elements))
-    return next((title for one in candidates if (title := " ".join(one.split()))), None)
+    titles = (" ".join(_CONTROLS.sub(" ", one).split()) for one in candidates)
+    return next(filter(None, titles), None)
 
 
 @cache

@@ -29,10 +29,10 @@ RECORDS: list[dict[str, Any]] = [
     {"id": "a", "text": "the first document", "split": "train", "year": 1990, "tag": "x"},
     {"id": "b", "text": LONG, "split": "validation", "year": 1991, "tag": None},
     {"id": "c", "text": "naïve 文字 [MASK] \U0001f600", "split": "test", "year": None, "tag": "z"},
-    {"id": "a2", "text": "the first document", "split": "train", "year": 2024, "tag": "y"},
     {"id": "d", "text": "another one", "split": "train", "year": 1993, "tag": "x"},
-    {"id": "a3", "text": "the first document", "split": "test", "year": 2025, "tag": "y"},
     {"id": "e", "text": "the last", "split": "train", "year": 1994, "tag": "x"},
+    {"id": "a2", "text": "the first document", "split": "train", "year": 2024, "tag": "y"},
+    {"id": "a3", "text": "the first document", "split": "train", "year": 2025, "tag": "y"},
 ]
 ROW_IDS = ["a", "a2", "a3", "b", "c", "d", "e"]
 
@@ -307,7 +307,10 @@ def test_a_word_at_the_end_of_a_long_document_changes_its_vector(
             ("short", "so it goes", "test"),
         )
     ]
-    marked = {**inputs, "ingest": ingested(tmp_path / "corpus", records)}
+    marked = {
+        **inputs,
+        "ingest": ingested(tmp_path / "corpus", records, near_duplicate_threshold=None),
+    }
     export(marked, tmp_path / "out")
     table = read(tmp_path / "out")
     assert table["n_tokens"].to_pylist()[0] > 5000

@@ -87,6 +87,21 @@ def archives_in_archives(folder: Path) -> dict[str, int]:
     return {"nested_too_deep": 1}
 
 
+def pages_at_the_limit(folder: Path) -> dict[str, int]:
+    many = "".join(f"<p>word{n} of <b>page</b> one</p>" for n in range(19_000))
+    long = "<p>" + "another word and more " * 350_000 + "</p>"
+    deep = "<div>" * 70_000 + "text"
+    for name, body in {
+        "many": many,
+        "long": long,
+        "deep": deep,
+        "tags": "<p>x</p>" * 100_000,
+    }.items():
+        page = f"<!DOCTYPE html><html><body><article>{body}</article></body></html>"
+        (folder / f"{name}.html").write_text(page, "utf-8")
+    return {"kept": 2, "too_long": 1, "too_deep": 1}
+
+
 def cut_short(folder: Path) -> dict[str, int]:
     """Compressed files that end too early; a record that is whole by then is good."""
     noise = random.Random(5).randbytes(300_000).hex().encode()
@@ -202,6 +217,7 @@ CASES: list[Callable[[Path], dict[str, int]]] = [
     xz_bomb,
     zip_bomb,
     archives_in_archives,
+    pages_at_the_limit,
     cut_short,
     hostile_names,
     links_in_folders,
