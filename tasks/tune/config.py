@@ -37,8 +37,9 @@ class TuneConfig(StageConfig):
     warmup_frac: float = Field(0.1, ge=0, lt=1, description="part of the run in which it rises")
     weight_decay: float = Field(0.01, ge=0, le=1, description="of matrices, per unit rate")
     # Masked language modelling makes a token's state tell of its gap, not of its document. With
-    # the smoke preset of that day (417 pairs of halves, tune.seed 0, 1, 2) recall@1 was 0.417, 0.408, 0.396
-    # with all of the branches (tune.branch-scale 1) and 0.477, 0.463, 0.472 with a tenth.
+    # the smoke preset of that day (417 pairs of halves, tune.seed 0, 1, 2) recall@1 was 0.417,
+    # 0.408, 0.396 with all of the branches (tune.branch-scale 1) and 0.477, 0.463, 0.472 with a
+    # tenth.
     branch_scale: float = Field(
         0.1,
         ge=0,
