@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.ingest.reading.csv_rows import CsvCell
+from tasks.ingest.tables.csv_rows import CsvCell
 
 _TIME_UNITS = ("s", "ms", "us", "ns")
 

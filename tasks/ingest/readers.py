@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.containers.contents import Content, open_contents
+from tasks.ingest.encodings.decoding import declared_charset, stream_encoding, to_utf8
 from tasks.ingest.fields import text_names
+from tasks.ingest.pages.mediawiki import read_mediawiki
+from tasks.ingest.pages.plain_text import Cutting, Markup, Unit, read_text
 from tasks.ingest.places.location import open_location
 from tasks.ingest.places.sources import Source
-from tasks.ingest.reading.arrow_rows import open_table
 from tasks.ingest.reading.builtin import read_builtin
-from tasks.ingest.reading.contents import Content, open_contents
-from tasks.ingest.reading.csv_rows import read_csv
-from tasks.ingest.reading.encodings import declared_charset, stream_encoding, to_utf8
 from tasks.ingest.reading.formats import Format, detect_format
-from tasks.ingest.reading.json_array import read_json_array
-from tasks.ingest.reading.jsonl import read_jsonl
-from tasks.ingest.reading.mediawiki import read_mediawiki
-from tasks.ingest.reading.plain_text import Cutting, Markup, Unit, read_text
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.tables.arrow_rows import open_table
+from tasks.ingest.tables.csv_rows import read_csv
+from tasks.ingest.tables.json_array import read_json_array
+from tasks.ingest.tables.jsonl import read_jsonl
 
 Found: TypeAlias = Iterator[Record | Refusal]
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

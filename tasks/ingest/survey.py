@@ -9,17 +9,17 @@ import pyarrow as pa
 
 from tasks.ingest.column_types import kind_of, plain_type, type_of
 from tasks.ingest.config import IngestConfig
+from tasks.ingest.containers.contents import Content
 from tasks.ingest.facts import MAX_SPLIT_VALUES, Facts
 from tasks.ingest.fields import Fields, fields_of
 from tasks.ingest.places.sources import Source
 from tasks.ingest.readers import content_format, open_source, read_records
-from tasks.ingest.reading.arrow_rows import ArrowTable, open_table
 from tasks.ingest.reading.builtin import BUILTIN_COLUMNS
-from tasks.ingest.reading.contents import Content
-from tasks.ingest.reading.csv_rows import CsvCell
 from tasks.ingest.reading.formats import Format
 from tasks.ingest.reading.records import FileRefusedError, Record
 from tasks.ingest.splits import spelled_split
+from tasks.ingest.tables.arrow_rows import ArrowTable, open_table
+from tasks.ingest.tables.csv_rows import CsvCell
 
 PAGE_COLUMNS: dict[Format, dict[str, pa.DataType]] = {
     Format.MARKDOWN: {"title": pa.string()},

@@ -15,9 +15,9 @@ from tasks.ingest.cleaning.mojibake import mend_mojibake
 from tasks.ingest.cleaning.normalisation import normalise
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.fields import Fields, fields_of
-from tasks.ingest.reading.csv_rows import CsvCell
 from tasks.ingest.reading.records import Reason, Record, document_name
 from tasks.ingest.splits import spelled_split
+from tasks.ingest.tables.csv_rows import CsvCell
 
 NO_LINES: np.ndarray[Any, np.dtype[np.uint64]] = np.empty(0, dtype=np.uint64)
 

@@ -1,1 +1,1 @@
-"""From the bytes of a source file to records: containers, formats, encodings, markup."""
+"""What every reader shares: records, lines, and how a format is told."""

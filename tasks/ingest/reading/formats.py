@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from tasks.ingest.reading.html_pages import looks_like_html
+from tasks.ingest.pages.html_pages import looks_like_html
+from tasks.ingest.pages.mediawiki import looks_like_mediawiki
 from tasks.ingest.reading.magics import decode_head, has_controls, is_known_binary
-from tasks.ingest.reading.mediawiki import looks_like_mediawiki
-from tasks.ingest.reading.table_heads import (
+from tasks.ingest.tables.table_heads import (
     begins_with_object,
     is_one_line,
     looks_like_csv,

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections import Counter
 
-from tasks.ingest.reading.decompress import is_compressed
+from tasks.ingest.containers.decompress import is_compressed
 
 # Beginnings that no text has.
 _BINARY = re.compile(

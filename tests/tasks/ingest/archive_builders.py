@@ -13,7 +13,7 @@ from pathlib import Path
 
 from backports import zstd
 
-from tasks.ingest.reading.contents import Content, open_contents
+from tasks.ingest.containers.contents import Content, open_contents
 from tasks.ingest.reading.records import FileRefusedError, Reason, Refusal
 
 Member = tuple[str, bytes]

@@ -15,10 +15,10 @@ import pytest
 
 from model.errors import CorpusError
 from tasks.ingest.column_types import to_array
-from tasks.ingest.reading.arrow_rows import open_table
-from tasks.ingest.reading.contents import Content
+from tasks.ingest.containers.contents import Content
 from tasks.ingest.reading.formats import Format
 from tasks.ingest.reading.records import FileRefusedError, Record, Refusal
+from tasks.ingest.tables.arrow_rows import open_table
 
 
 def reasons(found: list[Record | Refusal]) -> list[tuple[int | None, str]]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from model.errors import CorpusError
 from tasks.ingest.column_types import stored_type, to_array, type_of, unify
 from tasks.ingest.config import IngestConfig
-from tasks.ingest.reading.csv_rows import read_cell
+from tasks.ingest.tables.csv_rows import read_cell
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:

@@ -18,7 +18,7 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ingest.reading.contents import Content, open_contents
+from tasks.ingest.containers.contents import Content, open_contents
 from tasks.ingest.reading.records import FileRefusedError, Reason, Refusal
 from tasks.ingest.reading.streams import HEAD_BYTES
 from tests.tasks.ingest.archive_builders import (

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.ingest.cleaning.mojibake import mend_mojibake
-from tasks.ingest.reading.encodings import (
+from tasks.ingest.encodings.decoding import (
     Decoded,
     declared_charset,
     decode_document,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ingest.reading import member_names
-from tasks.ingest.reading.contents import open_contents
+from tasks.ingest.containers import member_names
+from tasks.ingest.containers.contents import open_contents
 from tasks.ingest.reading.records import Reason
 from tests.tasks.ingest.archive_builders import (
     COMPRESS,

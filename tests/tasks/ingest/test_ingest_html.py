@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest.reading.html_pages import Page, extract_page, looks_like_html
-from tasks.ingest.reading.plain_text import Cutting, Markup, Unit, read_text
+from tasks.ingest.pages.html_pages import Page, extract_page, looks_like_html
+from tasks.ingest.pages.plain_text import Cutting, Markup, Unit, read_text
 from tasks.ingest.reading.records import Reason, Record, Refusal
 
 PARAGRAPHS = [

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ingest.reading.mediawiki import looks_like_mediawiki, read_mediawiki
-from tasks.ingest.reading.mediawiki_markup import strip_markup
+from tasks.ingest.pages.mediawiki import looks_like_mediawiki, read_mediawiki
+from tasks.ingest.pages.mediawiki_markup import strip_markup
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
 
 HEAD = (

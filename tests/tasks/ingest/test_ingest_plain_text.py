@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ingest.reading.plain_text import Cutting, Markup, Unit, read_text
+from tasks.ingest.pages.plain_text import Cutting, Markup, Unit, read_text
 from tasks.ingest.reading.records import Reason, Record, Refusal
 
 PIECE_BYTES = 7

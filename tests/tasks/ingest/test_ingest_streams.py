@@ -18,10 +18,10 @@ from backports import zstd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.ingest.reading.csv_rows import read_csv
-from tasks.ingest.reading.decompress import PIECE_BYTES, decompress, is_compressed
+from tasks.ingest.containers.decompress import PIECE_BYTES, decompress, is_compressed
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record
 from tasks.ingest.reading.streams import read_lines
+from tasks.ingest.tables.csv_rows import read_csv
 from tests.tasks.ingest.archive_builders import COMPRESS
 
 kinds = st.sampled_from(sorted(COMPRESS))

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.errors import CorpusError
-from tasks.ingest.reading.csv_rows import CsvCell, read_csv
-from tasks.ingest.reading.json_array import read_json_array
-from tasks.ingest.reading.jsonl import read_jsonl
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.tables.csv_rows import CsvCell, read_csv
+from tasks.ingest.tables.json_array import read_json_array
+from tasks.ingest.tables.jsonl import read_jsonl
 
 BIG = 10**6
 

@@ -10,23 +10,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from tasks.ingest.reading.archives import Member
-from tasks.ingest.reading.byte_reader import Seekable, file_pieces, read_at
-from tasks.ingest.reading.decoders import (
+from tasks.ingest.containers.archives import Member
+from tasks.ingest.containers.byte_reader import Seekable, file_pieces, read_at
+from tasks.ingest.containers.decoders import (
     Decoder,
     ZlibDecoder,
     new_lzma_decoder,
     new_zstd_decoder,
 )
-from tasks.ingest.reading.decompress import decompress_member
-from tasks.ingest.reading.member_names import decode_name
-from tasks.ingest.reading.records import FileRefusedError, Reason
-from tasks.ingest.reading.zip_directory import (
+from tasks.ingest.containers.decompress import decompress_member
+from tasks.ingest.containers.member_names import decode_name
+from tasks.ingest.containers.zip_directory import (
     ZipDirectory,
     ZipEntry,
     find_directory,
     read_entries,
 )
+from tasks.ingest.reading.records import FileRefusedError, Reason
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _LOCAL_MAGIC = b"PK\x03\x04"

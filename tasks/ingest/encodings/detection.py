@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.ingest.reading.letters import LATIN
-from tasks.ingest.reading.likelihood import (
+from tasks.ingest.encodings.letters import LATIN
+from tasks.ingest.encodings.likelihood import (
     REGIONS,
     ascii_logs,
     character_log,

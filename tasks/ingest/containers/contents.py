@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from tasks.ingest.reading.archives import Member
-from tasks.ingest.reading.byte_reader import ByteReader, Seekable, file_pieces
-from tasks.ingest.reading.decompress import (
+from tasks.ingest.containers.archives import Member
+from tasks.ingest.containers.byte_reader import ByteReader, Seekable, file_pieces
+from tasks.ingest.containers.decompress import (
     MAX_RATIO,
     UNCHECKED_BYTES,
     decompress,
     is_compressed,
 )
-from tasks.ingest.reading.member_names import (
+from tasks.ingest.containers.member_names import (
     UniqueNames,
     is_hidden,
     is_unsafe,
     simplify,
     spell,
 )
+from tasks.ingest.containers.tar_members import is_tar, read_tar
+from tasks.ingest.containers.zip_members import begins_as_document, is_document, is_zip, read_zip
 from tasks.ingest.reading.records import FileRefusedError, Reason, Refusal
 from tasks.ingest.reading.streams import HEAD_BYTES, ignore_progress
-from tasks.ingest.reading.tar_members import is_tar, read_tar
-from tasks.ingest.reading.zip_members import begins_as_document, is_document, is_zip, read_zip
 
 _MAX_ARCHIVES = 2  # one in another
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from functools import cache
 
-from tasks.ingest.reading.letters import LATIN, OTHER_SCRIPTS
+from tasks.ingest.encodings.letters import LATIN, OTHER_SCRIPTS
 
 # Shares among all characters outside ASCII, measured roughly on prose.
 _MARKS = {

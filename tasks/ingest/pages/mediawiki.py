@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from tasks.ingest.reading.mediawiki_markup import HIDDEN_NAMESPACES, strip_markup
+from tasks.ingest.pages.mediawiki_markup import HIDDEN_NAMESPACES, strip_markup
 from tasks.ingest.reading.records import (
     PREVIEW_BYTES,
     FileRefusedError,

@@ -10,12 +10,12 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from model.errors import CorpusError
-from tasks.ingest.reading.arrow_checks import Part, checked_parts
-from tasks.ingest.reading.arrow_files import BatchFile, IpcBatches, ParquetBatches, damage_as
-from tasks.ingest.reading.arrow_types import row_type, row_values
-from tasks.ingest.reading.contents import Content
+from tasks.ingest.containers.contents import Content
 from tasks.ingest.reading.formats import Format
 from tasks.ingest.reading.records import FileRefusedError, Reason, Record, Refusal
+from tasks.ingest.tables.arrow_checks import Part, checked_parts
+from tasks.ingest.tables.arrow_files import BatchFile, IpcBatches, ParquetBatches, damage_as
+from tasks.ingest.tables.arrow_types import row_type, row_values
 
 
 class ArrowTable:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.ingest.reading.byte_reader import ByteReader, Seekable, file_pieces, read_at
+from tasks.ingest.containers.byte_reader import ByteReader, Seekable, file_pieces, read_at
 from tasks.ingest.reading.records import FileRefusedError, Reason
 
 _ENTRY = struct.Struct("<4s6H3I5H2I")

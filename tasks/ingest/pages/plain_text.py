@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from tasks.ingest.reading.encodings import (
+from tasks.ingest.encodings.decoding import (
     declared_charset,
     decode_document,
     stream_encoding,
     to_utf8,
 )
-from tasks.ingest.reading.headings import (
+from tasks.ingest.pages.headings import (
     front_matter_title,
     mark_markdown,
     mark_rst,
     split_front_matter,
 )
-from tasks.ingest.reading.html_pages import Page, extract_page
+from tasks.ingest.pages.html_pages import Page, extract_page
 from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal, document_name
 from tasks.ingest.reading.streams import HEAD_BYTES, UTF8_BOM, Line, read_lines
 

@@ -9,7 +9,7 @@ from model.errors import CorpusError
 from tasks.ingest.fields import first_of
 from tasks.ingest.reading.records import PREVIEW_BYTES, FileRefusedError, Reason, Record, Refusal
 from tasks.ingest.reading.streams import Line, read_lines, without_bom
-from tasks.ingest.reading.table_heads import pick_delimiter
+from tasks.ingest.tables.table_heads import pick_delimiter
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,18})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")

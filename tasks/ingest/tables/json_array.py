@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from tasks.ingest.fields import USUAL_TEXTS, first_of
-from tasks.ingest.reading.json_scan import JsonStream, RawValue
-from tasks.ingest.reading.json_values import RefusedValueError, decode_object, decode_string
 from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal
+from tasks.ingest.tables.json_scan import JsonStream, RawValue
+from tasks.ingest.tables.json_values import RefusedValueError, decode_object, decode_string
 
 Found = Iterator[Record | Refusal]
 

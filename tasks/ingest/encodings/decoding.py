@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.ingest.reading.charsets import WIDE, charset_codec, declared_charset
-from tasks.ingest.reading.detection import detect_encoding, take_sample
+from tasks.ingest.encodings.charsets import WIDE, charset_codec, declared_charset
+from tasks.ingest.encodings.detection import detect_encoding, take_sample
 from tasks.ingest.reading.records import Reason
 
 __all__ = ["Decoded", "declared_charset", "decode_document", "stream_encoding", "to_utf8"]

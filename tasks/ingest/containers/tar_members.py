@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.ingest.reading.archives import Member
-from tasks.ingest.reading.byte_reader import ByteReader
-from tasks.ingest.reading.member_names import decode_name
+from tasks.ingest.containers.archives import Member
+from tasks.ingest.containers.byte_reader import ByteReader
+from tasks.ingest.containers.member_names import decode_name
 from tasks.ingest.reading.records import FileRefusedError, Reason
 
 _BLOCK_BYTES = 512

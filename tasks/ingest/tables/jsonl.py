@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from tasks.ingest.reading.json_values import RefusedValueError, decode_object
 from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal
 from tasks.ingest.reading.streams import Line, read_lines, without_bom
+from tasks.ingest.tables.json_values import RefusedValueError, decode_object
 
 
 def read_jsonl(pieces: Iterable[bytes], *, max_bytes: int) -> Iterator[Record | Refusal]:

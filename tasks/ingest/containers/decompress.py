@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tasks.ingest.reading.decoders import (
+from tasks.ingest.containers.decoders import (
     DECODER_ERRORS,
     Decoder,
     ZlibDecoder,

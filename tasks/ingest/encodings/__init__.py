@@ -1,0 +1,1 @@
+"""Text out of bytes in any encoding, and no guesses."""

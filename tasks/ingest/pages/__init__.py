@@ -1,0 +1,1 @@
+"""Documents out of text and markup."""
