@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.ingest.containers.contents import open_contents
 from tasks.ingest.containers import contents, member_names
+from tasks.ingest.containers.contents import open_contents
 from tasks.ingest.reading.records import FileRefusedError, Reason
 from tests.tasks.ingest.archive_builders import (
     GOOD,
