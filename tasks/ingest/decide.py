@@ -55,7 +55,8 @@ class Decisions:
     split: Bytes
 
 
-_CODE_EXACT, _CODE_NEAR, _CODE_ID = 1, 2, 3
+_CODE_EXACT, _CODE_NEAR = REASONS.index(EXACT_DUPLICATE), REASONS.index(NEAR_DUPLICATE)
+_CODE_ID = REASONS.index(Reason.DUPLICATE_ID.value)
 
 
 @dataclass

@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.containers.contents import Content, open_contents
-from tasks.ingest.encodings.decoding import declared_charset, stream_encoding, to_utf8
+from tasks.ingest.encodings.decoding import declared_charset, to_utf8
+from tasks.ingest.encodings.lines import lines_encoding
 from tasks.ingest.fields import text_names
 from tasks.ingest.pages.mediawiki import read_mediawiki
 from tasks.ingest.pages.plain_text import Cutting, Markup, Unit, read_text
@@ -29,7 +30,6 @@ _MARKUPS = {
     Format.RST: Markup.RST,
     Format.HTML: Markup.HTML,
 }
-_LINES_TRIED = 32
 _TABLES = (Format.PARQUET, Format.ARROW, Format.ARROW_STREAM)
 
 
@@ -134,29 +134,15 @@ def _read_table(content: Content, found: Format, scratch: Path) -> Found:
 
 
 def _in_utf8(content: Content, config: IngestConfig) -> Iterable[bytes]:
-    encoding = stream_encoding(
+    encoding = lines_encoding(
         content.head,
         content.is_all,
         declared_charset(content.head),
         config.min_encoding_confidence,
     )
     if isinstance(encoding, Reason):
-        if not _has_good_line(content.head):
-            raise FileRefusedError(encoding, 0)
-        encoding = "utf-8"  # what is not will be refused record by record
+        raise FileRefusedError(encoding, 0)
     return to_utf8(content.pieces, encoding)
-
-
-def _has_good_line(head: bytes) -> bool:
-    """Whether one of the first lines is text in UTF-8, whatever stands in the others."""
-    return any(map(_is_text, filter(bytes.strip, head.split(b"\n")[:_LINES_TRIED])))
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        return "\0" not in line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
 
 
 def _cutting(config: IngestConfig) -> Cutting:

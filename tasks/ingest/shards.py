@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tasks.corpus import SPLITS
 from tasks.ingest.decide import DUPLICATE, KEPT, REASONS, STATUSES
 from tasks.ingest.parts import IN_DOCUMENTS, IN_WITHHELD, NOWHERE, Part
-from tasks.ingest.reading.records import PREVIEW_BYTES
+from tasks.ingest.reading.records import PREVIEW_BYTES, Reason
 from tasks.ingest.row_builder import escape
 from tasks.ingest.rows import BYTES_PER_BATCH, ROWS_PER_BATCH, rechunked
 
@@ -195,7 +195,7 @@ def _kept_ids(batch: pa.RecordBatch, verdicts: Verdicts, rows: slice) -> pa.Arra
 
 def _previews(batch: pa.RecordBatch, verdicts: Verdicts, rows: slice) -> pa.Array:
     """The rows' previews; of candidates that were refused for their id, the start of the text."""
-    refused = np.flatnonzero(verdicts.reason[rows] == REASONS.index("duplicate_id"))
+    refused = np.flatnonzero(verdicts.reason[rows] == REASONS.index(Reason.DUPLICATE_ID.value))
     if not len(refused):
         return batch["preview"]
     previews = batch["preview"].to_pylist()

@@ -59,6 +59,7 @@ class Workers:
     ) -> None:
         if self._pool is None:
             return
+        # The pool has no public way to stop workers in the middle of something before 3.14.
         processes = list((self._pool._processes or {}).values())
         if error is not None:  # what they are at is of no use any more
             for process in processes:

@@ -78,7 +78,10 @@ def extract_page(markup: str) -> Page | Reason:
         TOO_LONG: over 8,000,000 characters, 80,000 tags, 250,000 attributes, or 1,000
             attributes of one tag.
         TOO_DEEP: elements over 256 deep, or 20 deep on average of 100,000.
-        UNREADABLE: the library that does it fails.
+        BAD_HTML: the library that does it fails over this page.
+
+    Raises:
+        MemoryError: there is too little of it.
     """
     num_tags = _count_tags(markup)
     if num_tags is None or len(markup) > _MAX_CHARACTERS:
@@ -96,8 +99,10 @@ def extract_page(markup: str) -> Page | Reason:
         text = _main_text(trafilatura, tree, is_large=is_large)
     except RecursionError:
         return Reason.TOO_DEEP
-    except Exception:  # a library made for all the pages there are has holes; a page is no crash
-        return Reason.UNREADABLE
+    except MemoryError:  # of the machine, not of the page: not to be taken for a bad page
+        raise
+    except Exception:  # the library fails in many ways over odd pages; one page costs itself alone
+        return Reason.BAD_HTML
     finally:
         _forget()
     return Page(title, text) if text.strip() else Reason.EMPTY

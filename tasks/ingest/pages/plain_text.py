@@ -10,9 +10,9 @@ from typing import NamedTuple
 from tasks.ingest.encodings.decoding import (
     declared_charset,
     decode_document,
-    stream_encoding,
     to_utf8,
 )
+from tasks.ingest.encodings.lines import lines_encoding
 from tasks.ingest.pages.headings import (
     front_matter_title,
     mark_markdown,
@@ -22,8 +22,6 @@ from tasks.ingest.pages.headings import (
 from tasks.ingest.pages.html_pages import Page, extract_page
 from tasks.ingest.reading.records import PREVIEW_BYTES, Reason, Record, Refusal, document_name
 from tasks.ingest.reading.streams import HEAD_BYTES, UTF8_BOM, Line, read_lines
-
-_LINES_TRIED = 32
 
 
 class Markup(StrEnum):
@@ -189,12 +187,10 @@ def _read_parts(
     min_confidence: float,
 ) -> Iterator[Record | Refusal]:
     head, is_all, pieces = _peek(iter(pieces))
-    encoding = stream_encoding(head, is_all, None, min_confidence)
+    encoding = lines_encoding(head, is_all, None, min_confidence)
     if isinstance(encoding, Reason):
-        if not _has_good_line(head):
-            yield _refuse_encoding(None, encoding, head)
-            return
-        encoding = "utf-8"  # parts that are not will be refused one by one
+        yield _refuse_encoding(None, encoding, head)
+        return
     is_utf8 = encoding == "utf-8"
     lines = _without_bom(read_lines(pieces if is_utf8 else to_utf8(pieces, encoding), max_bytes))
     number = 0
@@ -216,18 +212,6 @@ def _peek(pieces: Iterator[bytes]) -> tuple[bytes, bool, Iterator[bytes]]:
             break
     is_all = num_bytes <= HEAD_BYTES
     return b"".join(taken)[:HEAD_BYTES], is_all, itertools.chain(taken, pieces)
-
-
-def _has_good_line(head: bytes) -> bool:
-    """Whether one of the first lines is text in UTF-8, whatever stands in the others."""
-    return any(map(_is_text, filter(bytes.strip, head.split(b"\n")[:_LINES_TRIED])))
-
-
-def _is_text(line: bytes) -> bool:
-    try:
-        return "\0" not in line.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
 
 
 def _without_bom(lines: Iterator[Line]) -> Iterator[Line]:

@@ -103,17 +103,6 @@ def process_memory() -> DigestMemory:
     return DigestMemory(DigestStore())
 
 
-def digest(location: str) -> Digest:
-    """The sha256 of a file's bytes, in hex, and how many they are; see `DigestMemory.digest`.
-
-    Raises:
-        OSError: it cannot be read.
-        SourceChangedError: it is being written to all the while.
-        SourceUnreachableError: its server or the way to it fails.
-    """
-    return process_memory().digest(location)
-
-
 def _digest(location: str) -> Digest:
     hashed, num_bytes = hashlib.sha256(), 0
     with open_location(location) as file:

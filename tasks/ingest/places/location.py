@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.ingest.places.remote_access import open_uri, uri_size, uri_state
+from tasks.ingest.places.remote_access import open_uri, uri_state
 from tasks.ingest.places.remote_uris import is_uri
 from tasks.ingest.places.states import State, local_state
 
@@ -71,16 +71,6 @@ def state_of(location: str) -> State | None:
         SourceUnreachableError: its server or the way to it fails.
     """
     return uri_state(location) if is_uri(location) else local_state(os.lstat(location))
-
-
-def size_of(location: str) -> int | None:
-    """The size in bytes; None where a server does not say.
-
-    Raises:
-        OSError: it is gone, or nothing about it may be known.
-        SourceUnreachableError: its server or the way to it fails.
-    """
-    return uri_size(location) if is_uri(location) else os.lstat(location).st_size
 
 
 def _refuse_irregular(status: os.stat_result, location: str) -> None:

@@ -80,20 +80,6 @@ def uri_state(text: str) -> State | None:
         return tagged_state(info) or dated_state(_with_time(info, system, path))
 
 
-def uri_size(text: str) -> int | None:
-    """The size in bytes; None where the server does not say.
-
-    Raises:
-        OSError: it is gone or may not be read.
-        SourceUnreachableError: its server or the way to it fails.
-    """
-    uri = split_uri(text)
-    with reading(uri):
-        system, path = file_system(uri)
-        size = _ask(uri, lambda: _info(system, path)).get("size")
-        return size if isinstance(size, int) else None
-
-
 def server_of(text: str) -> str:
     """What sets apart files of the same URI: the S3 server it leads to in this environment."""
     uri = split_uri(text)
@@ -155,7 +141,7 @@ def _info(system: Any, path: str) -> Mapping[str, Any]:
 def _with_time(info: Mapping[str, Any], system: Any, path: str) -> Mapping[str, Any]:
     try:
         return {"modified": system.modified(path), **info}
-    except NotImplementedError:
+    except NotImplementedError:  # so fsspec says that a file system keeps no such times
         return info
 
 

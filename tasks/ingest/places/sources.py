@@ -91,16 +91,6 @@ def check_unchanged(before: Sequence[Source]) -> None:
         _compare(source, digest)
 
 
-def check_one_unchanged(source: Source) -> None:
-    """Look at a file again, such as when it was just read; mostly that costs a look at its state.
-
-    Raises:
-        SourceChangedError: it is not what it was.
-        SourceUnreachableError: it is remote, and its server or the way to it fails.
-    """
-    _compare(source, _digest(process_memory(), (source.location, None)))
-
-
 def _compare(source: Source, digest: Digest) -> None:
     if digest[0] != source.sha256:
         raise SourceChangedError(

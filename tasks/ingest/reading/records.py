@@ -25,6 +25,7 @@ class Reason(StrEnum):
     # Quarantined: a defect.
     ARCHIVE_LINK = "archive_link"
     BAD_CSV = "bad_csv"
+    BAD_HTML = "bad_html"
     BAD_ID = "bad_id"
     BAD_JSON = "bad_json"
     BAD_PYTHON = "bad_python"

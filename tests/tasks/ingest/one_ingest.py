@@ -24,7 +24,7 @@ def main(folder: str, output: str, *settings: str) -> None:
     except ValueError as error:
         said["error"] = f"{type(error).__name__}: {error}"
     said |= {"seconds": time.monotonic() - started, "idle_mib": before, "peak_mib": _peak_mib()}
-    print(json.dumps(said))  # noqa: T201
+    sys.stdout.write(json.dumps(said) + "\n")
 
 
 def _peak_mib() -> float:

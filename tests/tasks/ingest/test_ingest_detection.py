@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import time
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +16,7 @@ from hypothesis import strategies as st
 from tasks.ingest.fields import USUAL_TEXTS
 from tasks.ingest.reading.formats import Format, detect_format
 from tasks.ingest.reading.streams import HEAD_BYTES
-
-DATA = Path(__file__).parents[3] / "../shared/data"
+from tests.folders import shared_data
 
 TEXT, MARKDOWN, RST, HTML = Format.TEXT, Format.MARKDOWN, Format.RST, Format.HTML
 JSONL, JSON, CSV = Format.JSONL, Format.JSON, Format.CSV
@@ -271,9 +269,7 @@ def test_older_encodings_are_text(text: str, encoding: str) -> None:
 
 
 def test_texts_of_many_languages_are_text() -> None:
-    folder = DATA / "udhr_encodings"
-    if not folder.is_dir():
-        pytest.skip("the texts are not there")
+    folder = shared_data("udhr_encodings")
     paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".md"]
     assert len(paths) > 10
     for path in paths:
@@ -281,9 +277,7 @@ def test_texts_of_many_languages_are_text() -> None:
 
 
 def test_naughty_strings_are_what_they_are() -> None:
-    folder = DATA / "blns"
-    if not folder.is_dir():
-        pytest.skip("the strings are not there")
+    folder = shared_data("blns")
     assert detect((folder / "blns.txt").read_bytes(), "blns.txt") is TEXT
     assert detect((folder / "blns.json").read_bytes()) is JSON
 

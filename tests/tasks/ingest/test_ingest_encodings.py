@@ -5,7 +5,6 @@ import random
 import tarfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -19,11 +18,12 @@ from tasks.ingest.encodings.decoding import (
     stream_encoding,
     to_utf8,
 )
+from tasks.ingest.encodings.lines import lines_encoding
 from tasks.ingest.reading.records import Reason
+from tests.folders import shared_data
 
 MIN_CONFIDENCE = 0.95
-SHARED = Path(__file__).parents[3] / "../shared/data"
-UDHR, INAUGURAL, LEE = SHARED / "udhr_encodings", SHARED / "us_inaugural", SHARED / "lee"
+UDHR, INAUGURAL, LEE = "udhr_encodings", "us_inaugural", "lee"
 
 # A language, its usual legacy encodings, and a page of sentences.
 PAGES = {
@@ -551,12 +551,6 @@ def test_only_mojibake_is_mended(text: str, mended: str | None) -> None:
 # ---- real files
 
 
-def real(folder: Path) -> Path:
-    if not folder.is_dir():
-        pytest.skip("needs the data beside the checkout")
-    return folder
-
-
 def known(text: str) -> str:
     """Without blanks, which the copies set differently."""
     return "".join(text.split())
@@ -573,10 +567,10 @@ def known(text: str) -> str:
     ],
 )
 def test_declarations_read_as_their_copies_in_utf8(name: str, encoding: str, same: str) -> None:
-    found = decode_document((real(UDHR) / name).read_bytes(), None, MIN_CONFIDENCE)
+    found = decode_document((shared_data(UDHR) / name).read_bytes(), None, MIN_CONFIDENCE)
     assert isinstance(found, Decoded)
     assert found.encoding == encoding
-    copy = (UDHR / same).read_bytes().decode("utf-8-sig", "ignore")
+    copy = (shared_data(UDHR) / same).read_bytes().decode("utf-8-sig", "ignore")
     assert known(found.text)[:1000] == known(copy)[:1000]
 
 
@@ -590,14 +584,14 @@ def test_declarations_read_as_their_copies_in_utf8(name: str, encoding: str, sam
     ],
 )
 def test_declarations_have_their_words(name: str, encoding: str, words: str) -> None:
-    found = decode_document((real(UDHR) / name).read_bytes(), None, MIN_CONFIDENCE)
+    found = decode_document((shared_data(UDHR) / name).read_bytes(), None, MIN_CONFIDENCE)
     assert isinstance(found, Decoded)
     assert found.encoding == encoding
     assert all(word in found.text for word in words.split())
 
 
 def test_declarations_in_utf8_come_out_but_for_the_one_that_is_cut() -> None:
-    paths = [*real(UDHR).glob("*UTF8"), *(UDHR / "utf8").glob("*.txt")]
+    paths = [*shared_data(UDHR).glob("*UTF8"), *(shared_data(UDHR) / "utf8").glob("*.txt")]
     refused = {
         path.name: found for path in paths if isinstance(found := decode(path.read_bytes()), Reason)
     }
@@ -607,7 +601,7 @@ def test_declarations_in_utf8_come_out_but_for_the_one_that_is_cut() -> None:
 
 def test_speeches_come_out_all() -> None:
     texts = {}
-    with tarfile.open(real(INAUGURAL) / "inaugural.tar.gz") as archive:
+    with tarfile.open(shared_data(INAUGURAL) / "inaugural.tar.gz") as archive:
         for member in archive:
             if file := archive.extractfile(member) if member.isfile() else None:
                 texts[member.name] = decode(file.read())
@@ -620,4 +614,18 @@ def test_speeches_come_out_all() -> None:
 
 
 def test_news_come_out_with_their_pounds() -> None:
-    assert "his £3,000 satelite" in str(decode((real(LEE) / "lee.cor").read_bytes()))
+    assert "his £3,000 satelite" in str(decode((shared_data(LEE) / "lee.cor").read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"text\n" + b"\xff\n" * 9, "utf-8"),  # nine bad lines do not take a good one with them
+        ("f\u00fcnf\n".encode() + b"\xff\n", "utf-8"),
+        (b"one\n" + bytes(200) + b"\n", "utf-8"),
+        (b"\xc0\xc8\xcc\xd2\xd9\n" * 2, Reason.UNKNOWN_ENCODING),
+        (bytes(400), Reason.UNKNOWN_ENCODING),
+    ],
+)
+def test_a_bad_line_does_not_decide_for_the_others(head: bytes, expected: str | Reason) -> None:
+    assert lines_encoding(head, True, None, MIN_CONFIDENCE) == expected

@@ -294,5 +294,5 @@ def test_sparse_members_and_unknown_kinds_are_refused_and_passed(tmp_path: Path)
 def test_contents_can_be_given_up_in_the_middle(tmp_path: Path) -> None:
     found = open_contents("x", io.BytesIO(tar_of(("z", zip_of(("a", NOISE))))), tmp_path)
     read_one(next(found))
-    found.close()  # type: ignore[attr-defined]
+    found.close()
     assert not list(tmp_path.iterdir())

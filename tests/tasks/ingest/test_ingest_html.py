@@ -41,7 +41,10 @@ def body(content: str, title: str = "T") -> str:
     return f"<html><head><title>{title}</title></head><body>{content}</body></html>"
 
 
-def read(data: bytes, cutting: Cutting = Cutting()) -> Record | Refusal:  # noqa: B008
+BY_FILE = Cutting()
+
+
+def read(data: bytes, cutting: Cutting = BY_FILE) -> Record | Refusal:
     [found] = read_text(
         [data],
         source="a.html",
@@ -220,6 +223,22 @@ def test_hostile_pages_take_bounded_time(markup: str, expected: str | Reason) ->
 )
 def test_large_pages_take_linear_time(unit: str) -> None:
     assert extract(body(repeated(unit, 300_000))).text
+
+
+def test_what_the_library_cannot_do_costs_a_page_and_memory_costs_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail_with(error: Exception) -> None:
+        def extract(*arguments: object, **options: object) -> str:
+            raise error
+
+        monkeypatch.setattr("trafilatura.extract", extract)
+
+    fail_with(AttributeError("a hole"))
+    assert extract_page(body("<p>x</p>")) is Reason.BAD_HTML
+    fail_with(MemoryError())
+    with pytest.raises(MemoryError):
+        extract_page(body("<p>x</p>"))
 
 
 def test_a_long_text_is_taken_whole_or_not_at_all() -> None:

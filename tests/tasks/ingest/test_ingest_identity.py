@@ -17,16 +17,12 @@ from tasks.ingest.config import IngestConfig
 from tasks.ingest.places.sources import SourceChangedError, sources
 from tasks.ingest.splits import draw_of, drawn_splits
 from tasks.ingest.stage import INGEST
+from tests.folders import all_bytes
 
 
 def write_lines(path: Path, texts: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps({"text": text, "n": len(text)}) + "\n" for text in texts))
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def splits_by_text(folder: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import pytest
 
 from tasks.ingest import readers
 from tasks.ingest.places.sources import Source
+from tests.folders import all_bytes
 
 WORDS = "river stone lamp winter carpet engine maple ladder ocean ticket garden".split()
 
@@ -27,11 +28,6 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def rows(start: int, count: int, **more: Any) -> list[dict[str, Any]]:
     return [{"id": f"d{n}", "text": text(n), "n": n, **more} for n in range(start, start + count)]
-
-
-def all_bytes(folder: Path) -> dict[str, bytes]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import example, given
@@ -104,8 +105,8 @@ def test_every_ipv4_address_is_found(before: str, octets: list[int], after: str)
 
 
 @given(address=st.ip_addresses(v=6, network="2000::/3"), exploded=st.booleans())
-def test_every_ipv6_address_is_found(address: object, exploded: bool) -> None:
-    text = address.exploded if exploded else str(address)  # type: ignore[attr-defined]
+def test_every_ipv6_address_is_found(address: IPv6Address, exploded: bool) -> None:
+    text = address.exploded if exploded else str(address)
     assert masked(f"see {text}, or [{text}]:80") == f"see {IP_ADDRESS}, or [{IP_ADDRESS}]:80"
 
 

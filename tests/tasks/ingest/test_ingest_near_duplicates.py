@@ -29,8 +29,8 @@ from tasks.ingest.duplicates.shingles import shingle
 from tasks.ingest.duplicates.signature_files import SignatureFiles
 from tasks.ingest.duplicates.signatures import NUM_PERMUTATIONS, Signatures, band_shape, sign
 from tasks.ingest.duplicates.similar_pairs import similar_pairs
+from tests.folders import shared_data
 
-BBC = Path(__file__).parents[3] / "../shared/data/bbc_news/bbc.jsonl.gz"
 LETTERS = r"[\p{L}\p{N}\p{Mn}\p{Mc}]+"
 SOLO = r"(?!\p{M})[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]"
 WORDS = [f"word{number}" for number in range(5000)]
@@ -518,9 +518,8 @@ def test_a_long_chain_is_one_group_in_little_time() -> None:
     assert time.process_time() - start < 10
 
 
-@pytest.mark.skipif(not BBC.exists(), reason="needs the corpora beside the checkout")
 def test_news_has_the_near_duplicates_that_a_full_comparison_finds(tmp_path: Path) -> None:
-    with gzip.open(BBC) as lines:
+    with gzip.open(shared_data("bbc_news/bbc.jsonl.gz")) as lines:
         texts = sorted({json.loads(line)["text"] for line in lines})
     runs = [true_shingles(text) for text in texts]
     by_run: dict[tuple[str, ...], list[int]] = {}
