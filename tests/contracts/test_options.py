@@ -4,6 +4,7 @@ After a deliberate change: ``python -m tests.contracts.test_options > tests/cont
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ RELIED_ON = """
 """.split()
 
 HEAVY = set("torch numpy pyarrow prefect mlflow fsspec tokenizers httpx fastapi".split())
+"""Libraries of which any one would take help's half second by itself, or much of it."""
 
 
 def surface() -> str:
@@ -58,18 +60,33 @@ def test_every_setting_is_described() -> None:
 
 
 def test_help_answers_at_once() -> None:
-    """Half a second is the contract; what would break it is a heavy library loaded for a page of
-    text. Seconds are not asked for: they tell more of the machine's other work than of ours."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "flows", "run", "--help"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0
-    assert "--pretrain.max_steps" in done.stdout
-    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    """The contract is half a second; of its own processor time, for waiting while the machine does
+    other work says nothing of ours, and the best of three tries, because machines are noisy."""
+    seconds = []
+    for _ in range(3):
+        before = processor_seconds_of_children()
+        done = run_help()
+        seconds.append(processor_seconds_of_children() - before)
+        assert done.returncode == 0
+        assert "--pretrain.max_steps" in done.stdout
+    assert min(seconds) < 0.5
+
+
+def test_help_loads_no_heavy_library() -> None:
+    lines = run_help("-X", "importtime").stderr.splitlines()
+    loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in lines}
     assert "pydantic" in loaded, "the list of loaded modules was not read"
     assert not loaded & HEAVY
+
+
+def run_help(*interpreter_options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *interpreter_options, "-m", "flows", "run", "--help"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def processor_seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
