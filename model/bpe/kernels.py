@@ -1,6 +1,6 @@
 """The merge loop of the fast learner, compiled.
 
-The corpus is one array of nodes, a node per byte of the distinct words, linked into words. Each
+The corpus is one array of nodes, a node per symbol of the distinct words, linked into words. Each
 node knows the pair that starts at it. A pair keeps its frequency and a slice of `occurrences`:
 the nodes where it started when it was born. Three facts keep this small:
 
@@ -17,11 +17,10 @@ Letters: N nodes, P pairs, V symbols, M merges, E events (births of occurrences 
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from model.bpe.alphabet import NUM_BYTES
+from model.bpe.compiled import compiled
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -48,7 +47,7 @@ PAIR = np.dtype(
 )
 ENTRY = np.dtype([("frequency", np.int64), ("pair", np.int64)])
 SIZES = np.dtype(
-    [(name, np.int64) for name in ("pairs", "queue", "occurrences", "merges", "rounds")]
+    [(name, np.int64) for name in ("pairs", "queue", "occurrences", "symbols", "merges", "rounds")]
 )
 
 
@@ -69,10 +68,9 @@ class State(NamedTuple):
     refused: Int32s  # refusal_limit(top_k)
     renumbered: Int32s  # 2 V: what became of each new pair
     merges_M2: Int32s
+    frequencies_M: Int64s  # of each merged pair when it was chosen
+    joined_M: Int64s  # by how many tokens each merge shortened the corpus
     sizes: npt.NDArray[Any]  # one record: how much of each array is in use
-
-
-compiled = numba.njit(cache=True, nogil=True)
 
 
 @compiled
@@ -126,10 +124,12 @@ def merge(state: State, pair_id: int, floor: int) -> None:
     """Join every occurrence of a pair into the next new symbol."""
     nodes, pairs, sizes = state.nodes_N, state.pairs_P, state.sizes[0]
     left, right = pairs[pair_id]["left"], pairs[pair_id]["right"]
-    symbol = NUM_BYTES + sizes["merges"]
-    state.merges_M2[sizes["merges"], 0] = left
-    state.merges_M2[sizes["merges"], 1] = right
+    rank, symbol = sizes["merges"], sizes["symbols"]
+    state.merges_M2[rank, 0], state.merges_M2[rank, 1] = left, right
+    state.frequencies_M[rank] = pairs[pair_id]["frequency"]
+    state.joined_M[rank] = 0
     sizes["merges"] += 1
+    sizes["symbols"] += 1
     first_new_pair = sizes["pairs"]
     num_events = 0
     for place in range(pairs[pair_id]["begin"], pairs[pair_id]["end"]):
@@ -139,6 +139,7 @@ def merge(state: State, pair_id: int, floor: int) -> None:
             continue
         absorbed = nodes[node["next"]]
         before, after = node["previous"], absorbed["next"]
+        state.joined_M[rank] += node["weight"]
         end_pair(pairs, absorbed, node["weight"])
         absorbed["symbol"] = GONE
         node["symbol"], node["next"], node["pair"] = symbol, after, GONE

@@ -1,6 +1,7 @@
 """Byte pair encoding as expectation and maximization, on one page.
 
-Initialization splits every word of a counted dictionary into its bytes. Expectation finds the
+Initialization splits every word of a counted dictionary into its symbols: bytes, or characters of
+which the last may mark the end of the word. Expectation finds the
 frequency of each pair of adjacent symbols, weighted by the words' counts. Maximization merges the
 `top_k` most frequent pairs. They alternate until there are enough merges or nothing repeats.
 
@@ -8,7 +9,11 @@ With ``top_k=1`` this is the algorithm of Sennrich et al. 2016 (1508.07909, sect
 tie rule of Hugging Face's `BpeTrainer`: the lower pair of symbol ids goes first. With more, a
 round keeps the frequencies it began with and never picks two pairs that could compete for one
 occurrence of a symbol, so the order inside a round does not matter and encoding by rank finds the
-training segmentation again. A merge's symbol id is 256 + its rank.
+training segmentation again. A merge's symbol id is the size of the alphabet plus its rank.
+
+What batches cost was measured on 100 MB of documentation at 32,768 tokens: 0.02 % more bytes a
+token with 10 a round, 0.06 % fewer with 100; at 8,192 tokens of 30 MB, 1.3 % fewer with 1000. The
+vocabularies share 98, 93 and 80 % of their tokens with the exact one.
 
 How honest is the name? There is no latent variable with a posterior here, no likelihood that
 rises, and no promise to converge: "expectation" is a count and "maximization" a greedy choice, so
@@ -20,34 +25,39 @@ recounts everything, so the cost is rounds times symbols.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from model.bpe.alphabet import NUM_BYTES, SYMBOL_OF_BYTE
+from model.bpe.alphabet import BYTES, Alphabet
 
 Pair = tuple[int, int]
 Symbols = tuple[int, ...]
 
 
 def learn(
-    words: Mapping[bytes, int], *, num_merges: int, top_k: int = 1, min_frequency: int = 2
+    words: Mapping[bytes, int],
+    *,
+    num_merges: int,
+    alphabet: Alphabet = BYTES,
+    top_k: int = 1,
+    min_frequency: int = 2,
 ) -> list[Pair]:
     """The merges, best first, each as the pair of symbol ids it joins; perhaps fewer than asked."""
     merges: list[Pair] = []
-    segments = initialize(words)
+    segments = initialize(words, alphabet)
     while len(merges) < num_merges:
         frequencies = expect(segments, words)
         chosen = choose(frequencies, min(top_k, num_merges - len(merges)), top_k, min_frequency)
         if not chosen:
             break
-        segments = maximize(segments, chosen, NUM_BYTES + len(merges))
+        segments = maximize(segments, chosen, len(alphabet) + len(merges))
         merges += chosen
     return merges
 
 
-def initialize(words: Mapping[bytes, int]) -> dict[bytes, Symbols]:
-    """Each word as its byte symbols."""
-    return {word: tuple(SYMBOL_OF_BYTE[byte] for byte in word) for word in words}
+def initialize(words: Iterable[bytes], alphabet: Alphabet) -> dict[bytes, Symbols]:
+    """Each word as its first symbols."""
+    return {word: alphabet.split(word) for word in words}
 
 
 def expect(segments: Mapping[bytes, Symbols], words: Mapping[bytes, int]) -> Counter[Pair]:
@@ -104,10 +114,14 @@ def merge_pairs(symbols: Symbols, symbol_of: Mapping[Symbols, int]) -> Symbols:
     return tuple(merged)
 
 
-def encode(word: bytes, merges: Sequence[Pair]) -> Symbols:
+def encode(word: bytes, merges: Sequence[Pair], alphabet: Alphabet = BYTES) -> Symbols:
     """A word cut by the merges: the lowest rank first, everywhere, until none applies."""
-    symbol_of = {pair: NUM_BYTES + rank for rank, pair in enumerate(merges)}
-    symbols: Symbols = tuple(SYMBOL_OF_BYTE[byte] for byte in word)
+    symbol_of: dict[Symbols, int] = {pair: len(alphabet) + rank for rank, pair in enumerate(merges)}
+    return encode_ranked(alphabet.split(word), symbol_of)
+
+
+def encode_ranked(symbols: Symbols, symbol_of: Mapping[Symbols, int]) -> Symbols:
+    """Symbols merged by a table of pairs and what they become, the lowest one first."""
     while known := [pair for pair in pairwise(symbols) if pair in symbol_of]:
         first = min(known, key=symbol_of.__getitem__)
         symbols = merge_pairs(symbols, {first: symbol_of[first]})

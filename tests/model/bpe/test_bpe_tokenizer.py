@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
+from model.bpe.counting import count_words
 from model.bpe.learner import learn
 from model.bpe.reference import Pair
 from model.bpe.tokenizer import (
@@ -35,28 +35,6 @@ NAUGHTY = [
     "1234567 ²³ Ⅷ ٣",
     "Ġthe Ċ Â",
 ]
-
-
-SCRIPTS = [
-    (0x0000, 0x052F),  # Latin, Greek, Cyrillic, controls, combining marks
-    (0x05D0, 0x066D),  # Hebrew, Arabic
-    (0x0900, 0x097F),  # Devanagari
-    (0x1E00, 0x20BF),  # Latin and Greek with marks, spaces, superscripts, currency
-    (0x2150, 0x218B),  # fractions, Roman numerals
-    (0x3000, 0x30FF),  # wide space, kana
-    (0x4E00, 0x9FEF),  # Han
-    (0xAC00, 0xD7A3),  # Hangul
-    (0x1F300, 0x1F64F),  # emoji
-]
-
-
-def characters() -> st.SearchStrategy[str]:
-    """Characters of Unicode 14: of later ones the two regex engines know different things."""
-    ranges = [
-        st.characters(min_codepoint=low, max_codepoint=high, exclude_categories=["Cn"])
-        for low, high in SCRIPTS
-    ]
-    return st.one_of(ranges)
 
 
 @cache
@@ -95,17 +73,10 @@ def docstrings(path: Path) -> Iterator[str]:
             yield text
 
 
-def pretokens(pattern: str) -> list[tuple[bytes, int]]:
-    counts: dict[bytes, int] = {}
-    for text in documentation():
-        for word in regex.findall(PATTERNS[pattern], text):
-            counts[word.encode()] = counts.get(word.encode(), 0) + 1
-    return sorted(counts.items())
-
-
 @cache
 def learned(pattern: str, num_merges: int = 900) -> tuple[Pair, ...]:
-    return tuple(learn(pretokens(pattern), num_merges=num_merges).merges)
+    words = count_words(documentation(), pattern)
+    return tuple(learn(words, num_merges=num_merges).merges)
 
 
 @cache
@@ -163,16 +134,6 @@ def test_every_text_survives_and_none_makes_a_special_token(pattern: str, text: 
     assert ours(pattern).decode(ids, skip_special_tokens=False) == text
     first_unused = NUM_FIXED_TOKENS + len(learned(pattern))
     assert all(len(SPECIAL_TOKENS) <= token_id < first_unused for token_id in ids)
-
-
-@pytest.mark.parametrize("pattern", ["gpt2", "gpt4"])
-@settings(max_examples=150, deadline=None)
-@given(st.text(characters()))
-@example("".join(NAUGHTY))
-def test_the_counting_pattern_cuts_as_the_tokenizer_does(pattern: str, text: str) -> None:
-    split = pre_tokenizers.Split(Regex(PATTERNS[pattern]), "isolated")
-    theirs = [piece for piece, _ in split.pre_tokenize_str(text)]
-    assert regex.findall(PATTERNS[pattern], text) == theirs
 
 
 def test_the_special_tokens_come_first_and_the_table_is_padded() -> None:

@@ -1,0 +1,28 @@
+"""Compiles the kernels of counting and learning before they are needed, and says so.
+
+Numba compiles on the first call on a machine and keeps the result. Left to itself it would do so
+silently, inside the first call that does real work.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from model.bpe.counting import add_up, count_words
+from model.bpe.learner import learn
+from model.bpe.scanner import folded
+from model.bpe.word_table import mixed
+
+COMPILE_S = 5
+"""About what compiling takes on two cores."""
+
+_PROBES: tuple[tuple[Any, tuple[Any, ...]], ...] = ((folded, (65, True)), (mixed, (1, 2)))
+
+
+def warm_up(say: Callable[[str], None]) -> None:
+    """Have every kernel ready; `say` gets one line if that means compiling them now."""
+    for kernel, arguments in _PROBES:
+        kernel(*arguments)
+    if any(kernel.stats.cache_misses for kernel, _ in _PROBES):
+        say(f"compiling the vocabulary learner, once on this machine (about {COMPILE_S} s)")
+    words = count_words(["low lower lowest"], "gpt4")
+    learn(add_up([words]), num_merges=3)
