@@ -9,6 +9,7 @@ from tokenizers.processors import TemplateProcessing
 
 from model.config import EncoderConfig
 from model.errors import ArtifactError
+from tasks.token_bytes import token_bytes
 
 TOKENIZER_FILE = "tokenizer.json"
 SETTINGS_FILE = "tokenizer_config.json"
@@ -44,16 +45,8 @@ class TokenizerFiles:
         (folder / SETTINGS_FILE).write_text(settings + "\n", encoding="utf-8")
 
     def token_bytes(self, vocab_size: int) -> list[int]:
-        """UTF-8 bytes that each id stands for; 0 for ids that stand for no text.
-
-        In a byte-level vocabulary every character of a token's name is one byte.
-        """
-        sizes = [0] * vocab_size
-        special = set(self._names.values())
-        for name, token_id in self._tokenizer.get_vocab().items():
-            if name not in special:
-                sizes[token_id] = len(name)
-        return sizes
+        """UTF-8 bytes that each id stands for; 0 for ids that stand for no text."""
+        return token_bytes(self._tokenizer, vocab_size)
 
     def _settings(self) -> dict[str, Any]:
         return {
