@@ -93,6 +93,7 @@ def line_plot(
     x: Sequence[int],
     x_label: str,
     y_label: str,
+    x_names: Sequence[str] | None = None,
     level: tuple[float, str] | None = None,
     smallest_span: float = 0.0,
 ) -> str:
@@ -104,6 +105,7 @@ def line_plot(
         x: their positions.
         x_label: what the positions are.
         y_label: what the values are.
+        x_names: what to write at each position, where it is not its number.
         level: one horizontal line and its name, for example ``(0.5, "chance")``.
         smallest_span: the y axis covers at least so much, so that noise does not look steep.
     """
@@ -115,7 +117,7 @@ def line_plot(
         if level is not None:
             _draw_level(axes, *level)
         axes.set(xlabel=x_label, ylabel=y_label)
-        axes.set_xticks(_spaced(x, 13))
+        axes.set_xticks(_spaced(x, 13) if x_names is None else x, x_names)
         axes.set_xlim(min(x) - 0.3, max(x) + 0.3)
         _widen(axes, smallest_span)
         _legend_above(axes, len(series))

@@ -1,131 +1,93 @@
 """Other vocabularies of the same size, learned from one small sample, to read ours against."""
 
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
 from model.bpe.learner import learn
-from model.bpe.tokenizer import NUM_FIXED_TOKENS, tokenizer_json
+from model.bpe.tokenizer import SPECIAL_TOKENS, tokenizer_json
+from model.errors import CorpusError
+from tasks.stage import Metrics
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.pretokens import count_pretokens
+from tasks.vocab.learning import first_symbols
+from tasks.vocab.library import train_library
+from tasks.vocab.pretokens import count_texts
+from tasks.vocab.vocabulary import Vocabulary
 
-UNKNOWN = "[UNK]"
-_WORD = re.compile(r"\w+|[^\w\s]")
+LEARNED_FROM_SAMPLE = ("bpe", "unigram", "wordpiece", "words")
+SAMPLE_SUFFIX = "_sample"
 
 
 @dataclass(frozen=True)
-class PeerRow:
-    """How one vocabulary cuts the validation sample.
+class System:
+    """One way of cutting text, with what was measured of it.
 
     Attributes:
-        system: bpe, wordpiece, unigram or words.
-        vocab_size: entries it has; fewer than asked where the sample had no more to give.
-        bytes_per_token: UTF-8 bytes of text for each token.
-        fertility: tokens for each whitespace-separated word.
-        unknown_frac: the share of tokens that stand for nothing it knows.
-        is_lossless: whether decoding gives the text back, white space and all.
+        name: an algorithm; with `_sample` after it: the algorithm of the vocabulary itself,
+            learned from no more than the others.
+        is_subject: whether it is the vocabulary that the report is about.
+        num_train_bytes: UTF-8 bytes it learned from; None for a given tokenizer.
+        measures: by name.
     """
 
-    system: str
-    vocab_size: int
-    bytes_per_token: float
-    fertility: float
-    unknown_frac: float
-    is_lossless: bool
+    name: str
+    is_subject: bool
+    num_train_bytes: int | None
+    measures: Metrics
 
 
-def compare_peers(
-    train: Sequence[str], validation: Sequence[str], config: VocabConfig
-) -> list[dict[str, Any]]:
-    """One row for each way of making a vocabulary, all learned from `train` alone."""
-    size = config.vocab_size
-    rows = [
-        _row("bpe", train_bpe(train, config), validation, is_lossless=True),
-        _row("wordpiece", train_wordpiece(train, size), validation, is_lossless=False),
-        _row("unigram", train_unigram(train, size), validation, is_lossless=False),
-        _words_row(train, validation, size),
-    ]
-    return [asdict(row) for row in rows]
+@dataclass(frozen=True)
+class Omitted:
+    """A peer that could not be learned, and why."""
+
+    name: str
+    reason: str
 
 
-def train_bpe(texts: Sequence[str], config: VocabConfig) -> Tokenizer:
-    """Our own learner on the sample."""
-    counts = count_pretokens(texts, config.pattern)
-    words = [(pretoken.encode(), count) for pretoken, count in sorted(counts.items())]
-    num_merges = config.vocab_size - NUM_FIXED_TOKENS
-    merges = learn(words, num_merges=num_merges, min_frequency=config.min_frequency).merges
-    return Tokenizer.from_str(tokenizer_json(merges, pattern=config.pattern, pad_to_multiple=1))
-
-
-def train_wordpiece(texts: Sequence[str], vocab_size: int) -> Tokenizer:
-    """The library's WordPiece, which picks pairs by frequency as BPE does.
-
-    Left alone it numbers the `##` characters in the order of a hash map, so that every process
-    learns another vocabulary; naming them beforehand makes it repeatable.
-    """
-    characters = sorted({character for text in texts for character in text} - set(" \t\r\n"))
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=[UNKNOWN, *(f"##{character}" for character in characters)],
-        initial_alphabet=characters,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    plain = Tokenizer(models.WordPiece(vocab=tokenizer.get_vocab(), unk_token=UNKNOWN))
-    plain.pre_tokenizer = tokenizer.pre_tokenizer
-    return plain
-
-
-def train_unigram(texts: Sequence[str], vocab_size: int) -> Tokenizer:
-    """The library's Unigram (Kudo 2018), the vocabulary that is fitted by EM in earnest."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=vocab_size, unk_token=UNKNOWN, special_tokens=[UNKNOWN], show_progress=False
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
-
-
-def _row(system: str, tokenizer: Tokenizer, texts: Sequence[str], *, is_lossless: bool) -> PeerRow:
-    encodings = tokenizer.encode_batch_fast(list(texts))
-    token_ids = [token_id for encoding in encodings for token_id in encoding.ids]
-    unknown_id = tokenizer.token_to_id(UNKNOWN)
-    num_unknown = sum(token_id == unknown_id for token_id in token_ids)
-    return _measured(
-        system, tokenizer.get_vocab_size(), len(token_ids), num_unknown, texts, is_lossless
-    )
-
-
-def _words_row(train: Sequence[str], validation: Sequence[str], vocab_size: int) -> PeerRow:
-    """Rule-based words: the most frequent ones are the vocabulary, the others unknown."""
-    seen = Counter(word for text in train for word in _WORD.findall(text))
-    ranked = sorted(seen, key=lambda word: (-seen[word], word))
-    known = set(ranked[: vocab_size - 1])
-    words = [word for text in validation for word in _WORD.findall(text)]
-    num_unknown = sum(word not in known for word in words)
-    return _measured("words", len(known) + 1, len(words), num_unknown, validation, False)
-
-
-def _measured(
-    system: str,
+def learn_peers(
+    vocabulary: Vocabulary,
+    train: Sequence[str],
+    config: VocabConfig,
+    *,
     vocab_size: int,
-    num_tokens: int,
-    num_unknown: int,
-    texts: Sequence[str],
-    is_lossless: bool,
-) -> PeerRow:
-    return PeerRow(
-        system=system,
-        vocab_size=vocab_size,
-        bytes_per_token=round(sum(len(text.encode()) for text in texts) / num_tokens, 4),
-        fertility=round(num_tokens / sum(len(text.split()) for text in texts), 4),
-        unknown_frac=round(num_unknown / num_tokens, 4),
-        is_lossless=is_lossless,
+    is_whole: bool,
+) -> Iterator[tuple[str, Tokenizer] | Omitted]:
+    """Every other vocabulary by name, learned from `train` alone.
+
+    The vocabulary's own algorithm is learned once more from the sample, unless the sample is all
+    the training text (`is_whole`) and nothing would come out but the same again.
+    """
+    own = vocabulary.algorithm
+    for algorithm in LEARNED_FROM_SAMPLE:
+        if algorithm == own and is_whole:
+            continue
+        name = algorithm + SAMPLE_SUFFIX if algorithm == own else algorithm
+        try:
+            definition = _learn(algorithm, train, config, vocab_size)
+        except CorpusError as error:
+            yield Omitted(name, str(error))
+        else:
+            yield name, Tokenizer.from_str(definition)
+
+
+def _learn(algorithm: str, train: Sequence[str], config: VocabConfig, vocab_size: int) -> str:
+    if algorithm == "bpe":
+        return _learn_bpe(train, config, vocab_size)
+    return train_library(algorithm, train, vocab_size=vocab_size, pad_to_multiple=1)
+
+
+def _learn_bpe(train: Sequence[str], config: VocabConfig, vocab_size: int) -> str:
+    words = count_texts(train, config)
+    room = vocab_size - len(SPECIAL_TOKENS)
+    alphabet = first_symbols(words, config)
+    learned = learn(
+        words,
+        num_merges=max(0, room - len(alphabet)),
+        alphabet=alphabet,
+        top_k=config.top_k,
+        min_frequency=config.min_frequency,
+    )
+    return tokenizer_json(
+        learned.merges, pattern=config.pattern, alphabet=alphabet, pad_to_multiple=1
     )

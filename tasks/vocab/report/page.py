@@ -1,0 +1,346 @@
+"""The vocab stage's page."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tasks.report.page import Figure, Section, Table, format_number, render_report
+from tasks.vocab.report.curve import MEASURES
+from tasks.vocab.report.doubtful import Doubt
+from tasks.vocab.report.examples import STEPS
+from tasks.vocab.report.figures import draw_curve, draw_peers
+from tasks.vocab.report.findings import Findings, Merging
+from tasks.vocab.report.measures import RENYI_ALPHA
+from tasks.vocab.report.pitfall_wording import WORDINGS, tell
+from tasks.vocab.report.wording import (
+    ALGORITHMS,
+    SOURCES,
+    STYLES,
+    Style,
+    fairness,
+    label,
+    lead,
+    loss_against_words,
+    megabytes,
+    percent,
+)
+
+MERGES_IN_ROW = 5
+MAX_FORMS = 6
+LONG_MEAN_WORD = 15  # characters; below it in all languages that put spaces between words
+Blocks = list[Figure | Table]
+
+
+def report_page(findings: Findings) -> str:
+    """The page as self-contained HTML; the same findings give the same bytes."""
+    merging = findings.merging
+    sections = [_peer_section(findings)]
+    if merging is not None:
+        sections += [_size_section(merging), _cut_section(merging)]
+    sections.append(_doubt_section(findings))
+    sections.append(
+        Section(
+            title="What does BPE lose against rule-based words?",
+            paragraphs=loss_against_words(findings),
+        )
+    )
+    if merging is not None:
+        sections.append(_pitfall_section(merging))
+    sections.append(_method_section(findings))
+    return render_report(
+        "What is the vocabulary worth?", sections, lead=lead(findings), facts=_facts(findings)
+    )
+
+
+def _facts(findings: Findings) -> dict[str, str]:
+    facts = {
+        "Algorithm": ALGORITHMS[findings.algorithm],
+        "Tokens": f"{findings.subject.measures['num_usable_tokens']:,.0f}",
+        "Entries with padding": f"{findings.subject.measures['vocab_size']:,.0f}",
+    }
+    if findings.merging is not None:
+        facts["Distinct pretokens"] = f"{findings.counts['num_distinct_pretokens']:,.0f}"
+        facts["Merges"] = f"{findings.counts['num_merges']:,.0f}"
+    return facts | {
+        "Validation text": megabytes(findings.sample.num_bytes),
+        "Words in it": f"{len(findings.sample.words):,}",
+        "Peers learned from": megabytes(findings.num_train_bytes),
+    }
+
+
+def _peer_section(findings: Findings) -> Section:
+    blocks: Blocks = [*draw_peers(findings), _peer_table(findings)]
+    blocks += [_boundary_table(findings, source) for source in findings.golds]
+    return Section(
+        title="Beside other vocabularies of its size",
+        paragraphs=[
+            "Other ways of making a vocabulary, measured on the same validation text. "
+            + " ".join(fairness(findings)),
+            *_note_on_words(findings),
+        ],
+        blocks=blocks,
+    )
+
+
+def _note_on_words(findings: Findings) -> list[str]:
+    """A warning where words between white space are no words."""
+    words = findings.sample.words
+    length = float((words.ends - words.begins).mean())
+    if length < LONG_MEAN_WORD:
+        return []
+    return [
+        f"What stands between white space is {length:.0f} characters long here on average, as in "
+        "languages written without spaces: measures by word say little."
+    ]
+
+
+def _peer_table(findings: Findings) -> Table:
+    return Table(
+        says="A word is what stands between white space, punctuation included. Tokens/word counts "
+        "all tokens, pieces/word only those of words. Kept whole, unknown: shares of words. Never "
+        "used: share of tokens that this sample does not hold. Restored: share of texts that "
+        "decoding gives back.",
+        columns=["", *(style.heading for style in STYLES.values())],
+        rows=[
+            [
+                label(system),
+                *(style.text(system.measures[name]) for name, style in STYLES.items()),
+            ]
+            for system in findings.systems
+        ],
+        emphasized=frozenset({0}),
+    )
+
+
+def _boundary_table(findings: Findings, source: str) -> Table:
+    gold = findings.golds[source]
+    names = ("precision", "recall", "f1")
+    style = Style("", 3)
+    rows = []
+    for system in findings.systems:
+        values = [system.measures.get(f"{source}_boundary_{name}") for name in names]
+        rows.append([label(system), *("n/a" if v is None else style.text(v) for v in values)])
+    judged = (
+        "Only words that carry an affix are judged; some of them only look as if they did."
+        if source == "affix"
+        else "The treebank's own text is cut. Words kept whole miss its boundaries inside them."
+    )
+    return Table(
+        says=f"Agreement with {SOURCES[source]}: boundaries between tokens inside words beside "
+        f"{len(gold.positions):,} right ones in {len(gold.words):,} words. {judged}",
+        columns=["", "precision", "recall", "F1"],
+        rows=rows,
+        emphasized=frozenset({0}),
+    )
+
+
+def _size_section(merging: Merging) -> Section:
+    curve = merging.curve
+    table = Table(
+        says="Merges are learned in order, so the first of them are the smaller vocabularies. "
+        "Training text is exact, from the learning run; the rest is validation text, cut anew.",
+        columns=[
+            "tokens",
+            "training bytes/token",
+            *(STYLES[name].heading for name in MEASURES),
+        ],
+        rows=[
+            [
+                f"{size:,}",
+                format_number(curve.train_bytes_per_token(size)),
+                *(STYLES[name].text(measured[name]) for name in MEASURES),
+            ]
+            for size, measured in curve.by_size.items()
+        ],
+        emphasized=frozenset({len(curve.by_size) - 1}),
+    )
+    return Section(
+        title="Which size?",
+        paragraphs=[
+            "A larger vocabulary shortens sequences and lengthens the embedding table; rarer "
+            "tokens are trained on fewer examples."
+        ],
+        blocks=[*draw_curve(curve), table],
+    )
+
+
+def _cut_section(merging: Merging) -> Section:
+    steps = [str(step) for step in STEPS] + ["all"]
+    shown = [step for step in steps if all(step in one["cuts"] for one in merging.examples)]
+    headings = ["all merges" if step == "all" else f"{int(step):,} merges" for step in shown]
+    examples = Table(
+        says="How frequent words are cut as merges are added. ␣ is a space, | a boundary.",
+        columns=["word", "times", *headings],
+        rows=[
+            [
+                visible(one["pretoken"]),
+                f"{one['count']:,}",
+                *(cut_text(one["cuts"][step]) for step in shown),
+            ]
+            for one in merging.examples
+        ],
+        num_label_columns=len(shown) + 2,
+    )
+    blocks: Blocks = [examples] if merging.examples else []
+    if merging.first_merges:
+        blocks.append(_merge_table(merging.first_merges))
+    return Section(title="How are words cut?", blocks=blocks)
+
+
+def _merge_table(first_merges: Sequence[str]) -> Table:
+    cells = [
+        f"{number}. {merge.replace('Ġ', '␣').replace('Ċ', '⏎')}"
+        for number, merge in enumerate(first_merges, 1)
+    ]
+    cells += [""] * (-len(cells) % MERGES_IN_ROW)
+    num_rows = len(cells) // MERGES_IN_ROW
+    return Table(
+        says=f"The first {len(first_merges)} merges as merges.txt has them, but ␣ for a space; "
+        "down the columns.",
+        columns=[""] * MERGES_IN_ROW,
+        rows=[cells[row::num_rows] for row in range(num_rows)],
+        num_label_columns=MERGES_IN_ROW,
+        folded=True,
+    )
+
+
+def _doubt_section(findings: Findings) -> Section:
+    paragraphs = [
+        "Found by rules that know no language, among runs of letters that are frequent in the "
+        "validation text (one in 20,000, two at least). Some are false alarms."
+    ]
+    if findings.merging is not None:
+        merging = findings.merging
+        broken = f"; {merging.num_broken_entries:,} are no whole characters"
+        paragraphs.append(
+            f"In the vocabulary itself, {merging.num_repeated_entries:,} tokens are the same "
+            "letters as another but for case and a space before"
+            + (broken if merging.num_broken_entries else "")
+            + "."
+        )
+    tables = [_DOUBT_TABLES[doubt.rule](doubt) for doubt in findings.doubts]
+    paragraphs += [table.says for table in tables if not table.rows]
+    blocks = [table for table in tables if table.rows]
+    return Section(title="Where do cuts look bad?", paragraphs=paragraphs, blocks=blocks)
+
+
+def _many_pieces_table(doubt: Doubt) -> Table:
+    return Table(
+        says=f"{doubt.num_found:,} of {doubt.num_looked_at:,} frequent words of four letters or "
+        "more are cut. Those in the most pieces for their length:",
+        columns=["word", "times", "cut"],
+        rows=_form_rows(doubt.examples),
+        num_label_columns=3,
+    )
+
+
+def _inside_table(doubt: Doubt) -> Table:
+    share = doubt.num_found / doubt.num_looked_at if doubt.num_looked_at else 0.0
+    return Table(
+        says=f"{doubt.num_found:,} of {doubt.num_looked_at:,} tokens ({percent(share)}) end "
+        "inside a character of several bytes. Characters that are cut most often:",
+        columns=["character", "code point", "times", "tokens it is spread over, at most"],
+        rows=[
+            [one["character"], one["code_point"], f"{one['count']:,}", str(one["num_pieces"])]
+            for one in doubt.examples
+        ],
+        num_label_columns=2,
+    )
+
+
+def _not_after_table(doubt: Doubt) -> Table:
+    return Table(
+        says=f"{doubt.num_looked_at:,} cut words begin with a frequent word that is kept whole and "
+        f"are longer by up to four letters; {doubt.num_found:,} are not cut after it.",
+        columns=["word kept whole", "longer word", "times", "cut"],
+        rows=[
+            [one["whole"], one["word"], f"{one['count']:,}", cut_text(one["pieces"])]
+            for one in doubt.examples
+        ],
+        num_label_columns=4,
+    )
+
+
+def _same_word_table(doubt: Doubt) -> Table:
+    return Table(
+        says="Case, and a space before, make other tokens of a word. Of "
+        f"{doubt.num_looked_at:,} words in several forms, {doubt.num_found:,} are even cut at "
+        "other places.",
+        columns=["times", "forms"],
+        rows=[
+            [
+                f"{one['count']:,}",
+                "   ".join(cut_text(form["pieces"]) for form in one["forms"][:MAX_FORMS]),
+            ]
+            for one in doubt.examples
+        ],
+        num_label_columns=2,
+    )
+
+
+_DOUBT_TABLES = {
+    "many_pieces": _many_pieces_table,
+    "inside_characters": _inside_table,
+    "not_after_the_word": _not_after_table,
+    "same_word": _same_word_table,
+}
+
+
+def _pitfall_section(merging: Merging) -> Section:
+    by_name = {pitfall.name: pitfall for pitfall in merging.pitfalls}
+    told = [by_name[name] for name in WORDINGS if name in by_name]
+    tables: Blocks = [
+        Table(
+            says=f"{WORDINGS[pitfall.name].title}: examples",
+            columns=columns,
+            rows=[[visible(cell) for cell in row] for row in pitfall.examples],
+            num_label_columns=len(columns),
+            folded=True,
+        )
+        for pitfall in told
+        if (columns := WORDINGS[pitfall.name].columns) and pitfall.examples
+    ]
+    return Section(
+        title="What would a naive implementation get wrong here?",
+        paragraphs=[tell(pitfall) for pitfall in told],
+        blocks=tables,
+    )
+
+
+def _method_section(findings: Findings) -> Section:
+    paragraphs = [
+        f"Validation text: every n-th document of the validation split, "
+        f"{megabytes(findings.sample.num_bytes)} in all. All numbers are of this one sample and "
+        "carry no intervals; read small differences as none.",
+        "Tokens a word divides all tokens, those of white space included, by the words between "
+        "white space. Whether texts come back is tested by decoding them.",
+        f"Rényi efficiency: entropy of order {RENYI_ALPHA} of the tokens over the logarithm of the "
+        "vocabulary's size (Zouhar et al. 2023, 2306.16842). Vocabularies can be made that score "
+        "higher and serve worse (Cognetta et al. 2024), so it is reported and nothing is chosen "
+        "by it. Nor do fewer tokens by themselves make a better encoder (Schmidt et al. 2024, "
+        "2402.18376).",
+        "Byte pair encoding is run here as expectation and maximization. The name is honest only "
+        "so far: the expectation step is a count and the maximization step a greedy choice; there "
+        "is no latent posterior, no likelihood that rises, and no bound that tightens. What is "
+        "optimised, greedily, is the length of the training text in tokens. Of the peers, Unigram "
+        "is the one that is fitted by EM in earnest (Kudo 2018, 1804.10959).",
+    ]
+    if findings.merging is not None and findings.config.symbols == "characters":
+        paragraphs.append(
+            "Training bytes are those of words, with one space after each: white space is not "
+            "counted when words are marked at their ends."
+        )
+    return Section(title="How it was measured", paragraphs=paragraphs)
+
+
+def _form_rows(examples: Iterable[dict[str, Any]]) -> list[list[str]]:
+    return [[one["word"], f"{one['count']:,}", cut_text(one["pieces"])] for one in examples]
+
+
+def cut_text(pieces: Iterable[str]) -> str:
+    """Tokens with bars between them."""
+    return "|".join(visible(piece) for piece in pieces)
+
+
+def visible(text: str) -> str:
+    """White space as signs that can be seen."""
+    return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")
