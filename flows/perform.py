@@ -86,7 +86,8 @@ def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> 
     if not outcome.reused:
         quoting = stage.quoting_files if run.may_quote else ()
         for file in (*stage.tracked_files, *quoting):
-            track.artifact(folder / file, None)
+            if (folder / file).exists():  # some settings leave a file out
+                track.artifact(folder / file, None)
     rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
     create_table_artifact(
         table=rows, key=f"{stage.name}-metrics", description=f"`{outcome.ref.path}`"

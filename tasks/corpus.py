@@ -145,7 +145,7 @@ class Corpus:
 
     def _batches(self, columns: list[str] | None, split: str | None) -> Iterator[pa.RecordBatch]:
         for path in self.shards:
-            yield from _read_batches(path, columns, split)
+            yield from read_batches(path, columns, split)
 
 
 def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
@@ -156,12 +156,17 @@ def read_shard(path: Path, columns: list[str] | None = None) -> pa.Table:
     """
     with _open_shard(path) as shard:
         schema = _select(shard, columns, path)
-    return pa.Table.from_batches(_read_batches(path, columns, None), schema=schema)
+    return pa.Table.from_batches(read_batches(path, columns, None), schema=schema)
 
 
-def _read_batches(
+def read_batches(
     path: Path, columns: list[str] | None, split: str | None
 ) -> Iterator[pa.RecordBatch]:
+    """One shard in batches, with the named columns or all of them, of one split or of all.
+
+    Raises:
+        ArtifactError: the file is missing, damaged, or lacks one of the columns.
+    """
     if split is not None and split not in SPLITS:
         raise ValueError(f"split {split!r} is none of {', '.join(SPLITS)}")
     with _open_shard(path) as shard:

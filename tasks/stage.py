@@ -80,7 +80,7 @@ class Stage:
         upstream: names of the stages whose artifacts it reads.
         run: does the work in ``context.output`` and returns the stage's final metrics.
         sources: what identifies inputs that are no artifacts (the user's files), as JSON.
-        tracked_files: names of output files the tracker should keep a copy of.
+        tracked_files: names of output files the tracker should keep a copy of, where it is written.
         quoting_files: the same for files that quote the user's text; only if the user allows it.
     """
 

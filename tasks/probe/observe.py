@@ -79,8 +79,9 @@ def mean_states(
 
 
 def real_tokens(encoder: Encoder, batch: Batch) -> Tensor:
-    """Where a batch holds text, not a special token or padding: bool [B, L]."""
-    special = torch.tensor(encoder.config.special_ids, device=batch.token_ids_BL.device)
+    """Where a batch holds text, known or not, and no special token or padding: bool [B, L]."""
+    names = [each for each in encoder.config.special_ids if each != encoder.config.unk_id]
+    special = torch.tensor(names, device=batch.token_ids_BL.device)
     return (batch.sequence_ids_BL > 0) & ~torch.isin(batch.token_ids_BL, special)
 
 

@@ -1,81 +1,136 @@
-"""Counts the pretokens of the training split: all that the learner needs to know of a corpus.
+"""Counts the pretokens of the training split, shard by shard: all that the learner needs to know.
 
-Whole documents are cut, never lines, because a pattern may match across line ends. The engine is
-`regex`, twice as fast as going through `tokenizers`; they cut alike but for characters younger
-than Unicode 14, which `tokenizers` does not know as letters, and there only counts differ.
+Whole documents are cut, never lines, because a pattern may match across line ends. Each shard's
+counts go to a file, so that shards can be counted by any thread or process and in any order.
 
-Memory is bounded by the shards being read and the distinct pretokens. The engine holds the
-interpreter's lock, and two threads that fight over it take twice the seconds of one after the
-other (measured), so shards take turns at being counted.
+Memory is bounded by a shard and, when all are merged, by the distinct pretokens. Those still grow
+with the corpus (by half as it doubles, roughly); `max_pretokens` bounds them too: then files are
+merged a part of the pretokens at a time, and only the most frequent ones are kept. That is exact:
+a pretoken is left out only when its count in the whole corpus is among the rare ones.
 """
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from threading import Lock
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-import regex
 
-from model.bpe.tokenizer import PATTERNS
-from tasks.corpus import read_shard
+from model.bpe.counting import WordCounter, add_up
+from model.bpe.marking import mark_words
+from model.bpe.words import Bytes, CountedWords, Int64s
+from tasks.corpus import read_batches
 from tasks.progress import SharedProgress
+from tasks.vocab.config import VocabConfig
 
-_TURN = Lock()
+CHUNK_ROWS = 2**16
+MARKED = "eow"  # the scanner's name for texts with the ends of words marked
 
 
 @dataclass(frozen=True)
 class ShardCounter:
     """Counts one corpus shard into a file of the folder, and returns its path."""
 
-    pattern: str
+    config: VocabConfig
     folder: Path
     progress: SharedProgress
 
     def __call__(self, shard: Path) -> Path:
-        table = read_shard(shard, ["text", "split"])
-        texts = table.filter(pc.equal(table["split"], "train"))["text"]
-        counts: Counter[str] = Counter()
-        with _TURN:
-            for chunk in texts.chunks:
-                counts.update(count_pretokens(chunk.to_pylist(), self.pattern))
-                self.progress.add(len(chunk))
-        path = self.folder / shard.name
-        pq.write_table(_table_of(counts), path)
+        counter = pretoken_counter(self.config)
+        for batch in read_batches(shard, ["text"], "train"):
+            count_batch(counter, batch.column("text"), self.config)
+            self.progress.add(batch.num_rows)
+        path = self.folder / f"{shard.stem}.arrow"
+        write_counts(counter.words(), path)
         return path
 
 
-def count_pretokens(texts: Iterable[str], pattern: str) -> Counter[str]:
-    """How often each pretoken stands in the texts."""
-    cut = regex.compile(PATTERNS[pattern]).findall
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(cut(text))
-    return counts
+def pretoken_counter(config: VocabConfig) -> WordCounter:
+    """An empty counter that cuts as the settings say."""
+    return WordCounter(MARKED if config.symbols == "characters" else config.pattern)
 
 
-def merge_counts(paths: Iterable[Path]) -> list[tuple[bytes, int]]:
-    """The sums over all files, sorted by pretoken: the same whatever the order of the files."""
-    tables = (pq.read_table(path) for path in paths)
-    total = reduce(_sum_tables, tables, _table_of(Counter())).sort_by("pretoken")
-    pretokens, counts = total["pretoken"].to_pylist(), total["count"].to_pylist()
-    return list(zip(pretokens, counts, strict=True))
+def count_batch(counter: WordCounter, texts: pa.Array, config: VocabConfig) -> None:
+    """Count an Arrow array of texts; bytes are read where they lie, without making strings."""
+    if config.symbols == "characters":
+        counter.add_texts(mark_words(texts.to_pylist()))
+        return
+    text, bounds = _contents(texts.cast(pa.large_string()))
+    counter.add(text, bounds[1:])
 
 
-def _table_of(counts: Counter[str]) -> pa.Table:
-    pretokens = [pretoken.encode() for pretoken in counts]
-    return pa.table(
-        {
-            "pretoken": pa.array(pretokens, pa.large_binary()),
-            "count": pa.array(counts.values(), pa.int64()),
-        }
-    )
+def count_texts(texts: Iterable[str], config: VocabConfig) -> CountedWords:
+    """The distinct pretokens of a few texts in memory."""
+    counter = pretoken_counter(config)
+    counter.add_texts(mark_words(texts) if config.symbols == "characters" else texts)
+    return counter.words()
 
 
-def _sum_tables(one: pa.Table, other: pa.Table) -> pa.Table:
-    both = pa.concat_tables([one, other]).group_by("pretoken").aggregate([("count", "sum")])
-    return both.rename_columns({"count_sum": "count"})
+def write_counts(words: CountedWords, path: Path) -> None:
+    """Write words, their counts, and a number that says which part of a merge they belong to."""
+    starts = np.cumsum(words.lengths) - words.lengths
+    part = np.add.reduceat(words.text_N, starts, dtype=np.int64) if len(words) else starts
+    bounds = np.append(starts, len(words.text_N))
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(words.text_N)]
+    column = pa.Array.from_buffers(pa.large_binary(), len(words), buffers)
+    table = pa.table({"pretoken": column, "count": words.counts, "part": part})
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=CHUNK_ROWS)
+
+
+@dataclass(frozen=True, eq=False)
+class MergedCounts:
+    """The counts of a whole corpus.
+
+    Attributes:
+        words: the pretokens to learn from, the most frequent first.
+        num_distinct: how many there are with those left out.
+        num_bytes: bytes of text that all of them make up.
+    """
+
+    words: CountedWords
+    num_distinct: int
+    num_bytes: int
+
+
+def merge_counts(paths: Sequence[Path], max_pretokens: int | None) -> MergedCounts:
+    """The sums over all files, the same whatever their order."""
+    num_rows = sum(batch.num_rows for batch in _read(paths, ["count"]))
+    num_parts = 1 + (num_rows // max_pretokens if max_pretokens else 0)
+    kept = CountedWords.from_pairs([])
+    num_distinct = num_bytes = 0
+    for part in range(num_parts):
+        words = add_up(_words_of_part(paths, part, num_parts))
+        num_distinct += len(words)
+        num_bytes += words.num_bytes
+        kept = add_up([kept, words]).first(max_pretokens or len(words))
+    return MergedCounts(kept, num_distinct, num_bytes)
+
+
+def _words_of_part(paths: Sequence[Path], part: int, num_parts: int) -> Iterator[CountedWords]:
+    for batch in _read(paths):
+        if num_parts > 1:
+            batch = batch.filter(pa.array(batch.column("part").to_numpy() % num_parts == part))
+        text, bounds = _contents(batch.column("pretoken"))
+        yield CountedWords(text, np.diff(bounds), batch.column("count").to_numpy())
+
+
+def _read(paths: Sequence[Path], columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The files a batch at a time, and not mapped, which would count as this process's memory."""
+    for path in paths:
+        with pa.OSFile(str(path)) as file:
+            names = pa.ipc.open_file(file).schema.names
+            included = [names.index(name) for name in columns or names]
+            options = pa.ipc.IpcReadOptions(included_fields=included)
+            reader = pa.ipc.open_file(file, options=options)
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number)
+
+
+def _contents(strings: pa.Array) -> tuple[Bytes, Int64s]:
+    """The bytes of a large string or binary array as they lie in memory, and N + 1 bounds."""
+    _, offsets, data = strings.buffers()
+    bounds = np.frombuffer(offsets, dtype=np.int64)
+    bounds = bounds[strings.offset : strings.offset + len(strings) + 1]
+    text = np.frombuffer(data or b"", dtype=np.uint8)[bounds[0] : bounds[-1]]
+    return text, bounds - bounds[0]

@@ -1,92 +1,90 @@
-"""The vocab stage: counts pretokens, learns merges, writes the tokenizer and what to think of it.
+"""The vocab stage: makes a vocabulary, writes the tokenizer, and says what it is worth."""
 
-Byte pair encoding is run as expectation and maximization (DESIGN, BPE). The name is a way of
-reading, and an honest one only so far: the expectation step is a count and the maximization step
-a greedy choice; there is no latent posterior, no likelihood that rises, and no bound that
-tightens, as there is in the EM of a Unigram vocabulary. What is optimised, greedily, is the
-length of the corpus in tokens. `report.json` therefore sets the result beside a Unigram and a
-WordPiece vocabulary and beside plain words, and shows what a user should look at: how text is
-cut, and how many bytes a token carries on documents that were not learned from.
-"""
-
-import json
-import shutil
 from pathlib import Path
 
-from model.bpe.learner import LearnedMerges, learn
-from model.bpe.tokenizer import NUM_FIXED_TOKENS, spell_merges, tokenizer_json
-from model.errors import CorpusError
+from model.bpe.learner import LearnedMerges
+from model.bpe.tokenizer import spell_merges
+from model.errors import RequestError
 from tasks.corpus import Corpus
-from tasks.progress import SharedProgress
+from tasks.settings import StageConfig
 from tasks.stage import Metrics, Stage, StageContext
+from tasks.store.hashing import sha256_of
+from tasks.vocab.adopt import adopt_tokenizer, unmatched_tokens
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.pretokens import ShardCounter, merge_counts
-from tasks.vocab.report import report_on
+from tasks.vocab.learning import learn_vocabulary
+from tasks.vocab.library import train_library
+from tasks.vocab.report.writing import QUOTING_FILES, TABLE_FILES, report_on
+from tasks.vocab.vocabulary import Vocabulary
 
-Words = list[tuple[bytes, int]]
+TOKENIZER_FILE = "tokenizer.json"
+MERGES_FILE = "merges.txt"
 
 
 def run(context: StageContext) -> Metrics:
-    """Learn the vocabulary of the training split.
+    """Make the vocabulary of the training split, or take over the one that is given.
 
-    Writes `tokenizer.json`, `merges.txt` and `report.json`.
+    Writes `tokenizer.json`, `merges.txt` where there are merges, and the report: `report.html`,
+    `report.json`, `peers.parquet`, `sizes.parquet`.
 
     Raises:
-        CorpusError: the training or the validation split has no text.
+        CorpusError: the training or the validation split has no text, or the alphabet does not
+            fit the vocabulary.
+        ArtifactError: the given tokenizer cannot be used.
     """
-    config: VocabConfig = context.config
     corpus = Corpus(context.inputs["ingest"].path)
-    words = _count_words(context, corpus)
-    learned = _learn(context, words)
-    definition = tokenizer_json(
-        learned.merges, pattern=config.pattern, pad_to_multiple=config.pad_to_multiple
-    )
-    _write(context.output / "tokenizer.json", definition)
-    _write(context.output / "merges.txt", merges_text(learned))
-    report = report_on(definition, learned, words, corpus, config)
-    _write(context.output / "report.json", json.dumps(report.content, indent=2) + "\n")
-    return report.metrics
+    vocabulary = _make(context, corpus)
+    _write(context.output / TOKENIZER_FILE, vocabulary.definition)
+    if vocabulary.learned:
+        _write(context.output / MERGES_FILE, merges_text(vocabulary.learned))
+    context.report.message("measuring the vocabulary beside its peers")
+    return report_on(vocabulary, corpus, context.config, context.output)
 
 
 def merges_text(learned: LearnedMerges) -> str:
     """The merges one a line, in the form of GPT-2's `merges.txt`."""
-    lines = [f"{left} {right}" for left, right in spell_merges(learned.merges)]
-    return "\n".join(["#version: 0.2", *lines, ""])
+    merges = spell_merges(learned.merges, learned.alphabet)
+    return "\n".join(["#version: 0.2", *(f"{left} {right}" for left, right in merges), ""])
 
 
-def _count_words(context: StageContext, corpus: Corpus) -> Words:
-    counts = context.output / "counts"
-    shutil.rmtree(counts, ignore_errors=True)  # an earlier attempt's
-    counts.mkdir(parents=True)
-    progress = SharedProgress(context.report, corpus.about.num_documents["train"], "documents")
-    count = ShardCounter(context.config.pattern, counts, progress)
-    words = merge_counts(context.map_shards(count, corpus.shards, name="count"))
-    shutil.rmtree(counts)
-    if not words:
-        raise CorpusError(
-            "the corpus has no training text to learn a vocabulary from: add documents, or name "
-            "some of them `train` in ingest.split_column"
-        )
-    return words
+def sources(config: StageConfig) -> dict[str, str] | None:
+    """What identifies the user's files: their hashes, not where they lie.
+
+    Raises:
+        RequestError: one of them is not there.
+    """
+    assert isinstance(config, VocabConfig)
+    named = {"tokenizer": config.tokenizer, "affixes": config.affixes, "conllu": config.conllu}
+    given = {name: path for name, path in named.items() if path is not None}
+    for name, path in given.items():
+        if not path.is_file():
+            raise RequestError(f"vocab.{name}: {path} is not a file; name one, or leave it out")
+    return {name: sha256_of(path) for name, path in given.items()} or None
 
 
-def _learn(context: StageContext, words: Words) -> LearnedMerges:
+def _make(context: StageContext, corpus: Corpus) -> Vocabulary:
     config: VocabConfig = context.config
-    num_wanted = config.vocab_size - NUM_FIXED_TOKENS
-    learned = learn(
-        words,
-        num_merges=num_wanted,
-        top_k=config.top_k,
-        min_frequency=config.min_frequency,
-        on_progress=lambda done, total: context.report.progress(done, total, "merges"),
+    if config.tokenizer:
+        return _take_over(config.tokenizer, context)
+    if config.algorithm == "bpe":
+        return learn_vocabulary(context, corpus)
+    definition = train_library(
+        config.algorithm,
+        corpus.texts("train"),
+        vocab_size=config.vocab_size,
+        pad_to_multiple=config.pad_to_multiple,
     )
-    if len(learned.merges) < num_wanted:
+    return Vocabulary(config.algorithm, definition)
+
+
+def _take_over(path: Path, context: StageContext) -> Vocabulary:
+    definition = adopt_tokenizer(path, pad_to_multiple=context.config.pad_to_multiple)
+    ordinary = unmatched_tokens(path)
+    if ordinary:
         context.report.warning(
-            f"the corpus ran out of pairs seen {config.min_frequency} times after "
-            f"{len(learned.merges):,} of {num_wanted:,} merges; the vocabulary is smaller than "
-            f"vocab.vocab_size = {config.vocab_size:,}"
+            f"vocab.tokenizer: {len(ordinary):,} tokens that {path.name} adds to its model, such "
+            f"as {ordinary[0]!r}, are cut as ordinary text here"
         )
-    return learned
+    return Vocabulary("given", definition)
 
 
 def _write(path: Path, text: str) -> None:
@@ -95,9 +93,10 @@ def _write(path: Path, text: str) -> None:
 
 VOCAB = Stage(
     name="vocab",
-    version=1,
+    version=2,
     upstream=("ingest",),
     run=run,
-    tracked_files=("tokenizer.json", "merges.txt"),
-    quoting_files=("report.json",),
+    sources=sources,
+    tracked_files=(TOKENIZER_FILE, MERGES_FILE, *TABLE_FILES),
+    quoting_files=QUOTING_FILES,
 )

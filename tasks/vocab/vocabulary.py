@@ -1,0 +1,23 @@
+"""What the vocab stage has made, by whichever algorithm, for those who write and measure it."""
+
+from dataclasses import dataclass
+
+from model.bpe.learner import LearnedMerges
+from model.bpe.words import CountedWords
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """A tokenizer and, where it was learned by merging, what it was learned from.
+
+    Attributes:
+        algorithm: bpe, unigram, wordpiece, words, or given for one that was taken over.
+        definition: the text of `tokenizer.json`.
+        words: the pretokens of the training split with their counts; None unless bpe.
+        learned: the merges; None unless bpe.
+    """
+
+    algorithm: str
+    definition: str
+    words: CountedWords | None = None
+    learned: LearnedMerges | None = None
