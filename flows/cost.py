@@ -23,7 +23,7 @@ DOCUMENTATION_SHARE = 0.1  # of Python's source files
 INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
 INGEST_BYTES_PER_S = 12e6
 TOKENIZE_BYTES_PER_S = 4e6
-VOCAB_BYTES_PER_S = 1e6
+LEARNED_BYTES_PER_S = {"bpe": 2e7, "unigram": 5e5, "wordpiece": 5e6, "words": 1e7}
 FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
 # The part of the machine's matrix speed that training reaches. It grows with the width: on two
 # cores 0.05 and 0.11 were measured at 128 (two machines), 0.28 at 384; that it then stops growing
@@ -79,7 +79,7 @@ def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dic
     checkpoints_bytes = 3 * parameters_bytes * config.pretrain.num_checkpoints
     return {
         "ingest": Cost(2 + sizes.num_bytes / INGEST_BYTES_PER_S, sizes.num_bytes),
-        "vocab": Cost(8 + sizes.num_bytes / VOCAB_BYTES_PER_S, 40 * config.vocab.vocab_size),
+        "vocab": _vocab(config, sizes),
         "tokenize": Cost(
             1 + sizes.num_bytes / TOKENIZE_BYTES_PER_S,
             3 * sizes.num_corpus_tokens,
@@ -91,6 +91,15 @@ def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dic
         "evaluate": Cost(10 + _encode_s(sizes) / 5, 500_000),
         "export": Cost(3 + _encode_s(sizes), sizes.num_corpus_tokens * 8),
     }
+
+
+def _vocab(config: PipelineConfig, sizes: _Sizes) -> Cost:
+    """The report on samples, most of it for the peers, and the learning."""
+    vocab = config.vocab
+    report_s = 3 + 2e-6 * vocab.peer_bytes + 2e-4 * vocab.vocab_size
+    learned_bytes = 0 if vocab.tokenizer else sizes.num_bytes
+    seconds = report_s + learned_bytes / LEARNED_BYTES_PER_S[vocab.algorithm]
+    return Cost(seconds, 40 * vocab.vocab_size)
 
 
 def _sizes(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> _Sizes:
