@@ -112,6 +112,7 @@ def _sorted_queue(pairs_P: npt.NDArray[Any]) -> npt.NDArray[Any]:
     order = np.argsort(-pairs_P["frequency"], kind="stable")  # ties stay in the order of pairs
     queue_P = np.empty(len(pairs_P), dtype=ENTRY)
     queue_P["frequency"] = pairs_P["frequency"][order]
+    queue_P["symbols"] = pairs_P["left"][order].astype(np.int64) << 32 | pairs_P["right"][order]
     queue_P["pair"] = order
     return queue_P
 

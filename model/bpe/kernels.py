@@ -25,6 +25,7 @@ from model.bpe.compiled import compiled
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 
+AHEAD = 16  # occurrences: so far ahead memory is touched, that nothing may wait for it
 GONE = -1  # no neighbour, or no pair worth following
 
 NODE = np.dtype(
@@ -45,9 +46,12 @@ PAIR = np.dtype(
         ("right", np.int32),
     ]
 )
-ENTRY = np.dtype([("frequency", np.int64), ("pair", np.int64)])
+ENTRY = np.dtype([("frequency", np.int64), ("symbols", np.int64), ("pair", np.int64)])
 SIZES = np.dtype(
-    [(name, np.int64) for name in ("pairs", "queue", "occurrences", "symbols", "merges", "rounds")]
+    [
+        (name, np.int64)
+        for name in ("pairs", "queue", "occurrences", "symbols", "merges", "rounds", "touched")
+    ]
 )
 
 
@@ -132,7 +136,10 @@ def merge(state: State, pair_id: int, floor: int) -> None:
     sizes["symbols"] += 1
     first_new_pair = sizes["pairs"]
     num_events = 0
-    for place in range(pairs[pair_id]["begin"], pairs[pair_id]["end"]):
+    touched, end = 0, pairs[pair_id]["end"]
+    for place in range(pairs[pair_id]["begin"], end):
+        ahead = state.occurrences[min(place + AHEAD, end - 1)]
+        touched ^= nodes[ahead]["pair"]
         at = state.occurrences[place]
         node = nodes[at]
         if node["pair"] != pair_id:
@@ -157,6 +164,7 @@ def merge(state: State, pair_id: int, floor: int) -> None:
             if new_pair == GONE:
                 new_pair = state.pair_before_V[neighbour] = begin_pair(state, symbol, neighbour)
             num_events = bear(state, new_pair, at, num_events)
+    sizes["touched"] = touched
     keep_frequent(state, first_new_pair, num_events, floor)
 
 
@@ -235,54 +243,65 @@ def take_first(state: State, floor: int) -> int:
             queue[0] = queue[sizes["queue"]]
         else:
             queue[0]["frequency"] = frequency
-        sink(queue, pairs, sizes["queue"])
+        sink(queue, sizes["queue"])
         if is_current:
             return int(first)
     return GONE
 
 
 @compiled
-def sink(queue: Any, pairs: Any, num_queued: int) -> None:
+def sink(queue: Any, num_queued: int) -> None:
     """Restore the binary heap after its first entry changed."""
+    if num_queued == 0:
+        return
+    frequency, symbols, pair = queue[0]["frequency"], queue[0]["symbols"], queue[0]["pair"]
     parent, child = 0, 1
     while child < num_queued:
-        if child + 1 < num_queued and goes_before(pairs, queue[child + 1], queue[child]):
+        if child + 1 < num_queued and goes_before(
+            queue[child + 1]["frequency"], queue[child + 1]["symbols"], queue[child]
+        ):
             child += 1
-        if not goes_before(pairs, queue[child], queue[parent]):
+        if goes_before(frequency, symbols, queue[child]):
             break
-        swap(queue, parent, child)
+        move(queue, child, parent)
         parent, child = child, 2 * child + 1
+    fill(queue[parent], frequency, symbols, pair)
 
 
 @compiled
 def put_back(state: State, pair_id: int) -> None:
     """Queue a pair under its present frequency."""
-    queue, pairs, sizes = state.queue_P, state.pairs_P, state.sizes[0]
+    queue, sizes = state.queue_P, state.sizes[0]
+    pair = state.pairs_P[pair_id]
+    frequency = pair["frequency"]
+    symbols = np.int64(pair["left"]) << 32 | np.int64(pair["right"])
     child = sizes["queue"]
     sizes["queue"] += 1
-    queue[child]["frequency"], queue[child]["pair"] = pairs[pair_id]["frequency"], pair_id
     while child > 0:
-        parent = (child - 1) // 2
-        if not goes_before(pairs, queue[child], queue[parent]):
+        parent = (child - 1) >> 1
+        if not goes_before(frequency, symbols, queue[parent]):
             break
-        swap(queue, parent, child)
+        move(queue, parent, child)
         child = parent
+    fill(queue[child], frequency, symbols, pair_id)
 
 
 @compiled
-def swap(queue: Any, one: int, other: int) -> None:
-    """Exchange two queue entries."""
-    frequency, pair_id = queue[one]["frequency"], queue[one]["pair"]
-    queue[one] = queue[other]
-    queue[other]["frequency"], queue[other]["pair"] = frequency, pair_id
+def move(queue: Any, source: int, target: int) -> None:
+    """Copy an entry."""
+    entry = queue[source]
+    fill(queue[target], entry["frequency"], entry["symbols"], entry["pair"])
 
 
 @compiled
-def goes_before(pairs: Any, one: Any, other: Any) -> bool:
-    """Whether queue entry `one` is merged before `other`: frequency, then ids."""
-    if one["frequency"] != other["frequency"]:
-        return bool(one["frequency"] > other["frequency"])
-    first, second = pairs[one["pair"]], pairs[other["pair"]]
-    if first["left"] != second["left"]:
-        return bool(first["left"] < second["left"])
-    return bool(first["right"] < second["right"])
+def fill(entry: Any, frequency: int, symbols: int, pair_id: int) -> None:
+    """Write an entry."""
+    entry["frequency"], entry["symbols"], entry["pair"] = frequency, symbols, pair_id
+
+
+@compiled
+def goes_before(frequency: int, symbols: int, other: Any) -> bool:
+    """Whether a pair is merged before that of a queue entry: frequency, then ids."""
+    if frequency != other["frequency"]:
+        return bool(frequency > other["frequency"])
+    return bool(symbols < other["symbols"])
