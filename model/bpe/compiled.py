@@ -7,5 +7,10 @@ do.
 """
 
 import numba
+import numpy as np
+
+NONE_YET = np.int64(0)
+"""Where a counter begins that is passed on: `int(NONE_YET)`. A plain 0 is a type of its own to
+numba, which would compile the callee for it too, at a fifth of a second each."""
 
 compiled = numba.njit(cache=True, nogil=True, _nrt=False)

@@ -46,10 +46,10 @@ class WordCounter:
             arena=np.empty(FIRST_ARENA_BYTES, dtype=np.uint8),
             sizes=np.zeros(1, dtype=SIZES),
         )
-        places = np.empty((3, BATCH_WORDS), dtype=np.int64)
-        keys = np.empty((2, BATCH_WORDS), dtype=np.uint64)
+        starts, ends, counts, slots = np.empty((4, BATCH_WORDS), dtype=np.int64)
+        low, high = np.empty((2, BATCH_WORDS), dtype=np.uint64)
         touched = np.empty(1, dtype=np.uint64)
-        self._batch = Batch(places[0], places[1], keys[0], keys[1], places[2], touched)
+        self._batch = Batch(starts, ends, low, high, counts, slots, touched)
 
     def add(self, text_N: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> None:
         """Count documents that lie back to back in valid UTF-8; each ends where `ends` says."""

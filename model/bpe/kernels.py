@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from model.bpe.compiled import compiled
+from model.bpe.compiled import NONE_YET, compiled
 
 Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
@@ -119,7 +119,7 @@ def choose(state: State, num_wanted: int, floor: int) -> int:
             state.chosen[num_chosen] = pair_id
             num_chosen += 1
     for rank in range(num_refused):
-        put_back(state, state.refused[rank])
+        put_back(state, int(np.int64(state.refused[rank])))
     return num_chosen
 
 
@@ -135,7 +135,7 @@ def merge(state: State, pair_id: int, floor: int) -> None:
     sizes["merges"] += 1
     sizes["symbols"] += 1
     first_new_pair = sizes["pairs"]
-    num_events = 0
+    num_events = int(NONE_YET)
     touched, end = 0, pairs[pair_id]["end"]
     for place in range(pairs[pair_id]["begin"], end):
         ahead = state.occurrences[min(place + AHEAD, end - 1)]
@@ -151,14 +151,14 @@ def merge(state: State, pair_id: int, floor: int) -> None:
         absorbed["symbol"] = GONE
         node["symbol"], node["next"], node["pair"] = symbol, after, GONE
         if before != GONE:
-            neighbour = nodes[before]["symbol"]
+            neighbour = int(np.int64(nodes[before]["symbol"]))
             end_pair(pairs, nodes[before], node["weight"])
             new_pair = state.pair_after_V[neighbour]
             if new_pair == GONE:
                 new_pair = state.pair_after_V[neighbour] = begin_pair(state, neighbour, symbol)
             num_events = bear(state, new_pair, before, num_events)
         if after != GONE:
-            neighbour = nodes[after]["symbol"]
+            neighbour = int(np.int64(nodes[after]["symbol"]))
             nodes[after]["previous"] = at
             new_pair = state.pair_before_V[neighbour]
             if new_pair == GONE:
@@ -255,7 +255,8 @@ def sink(queue: Any, num_queued: int) -> None:
     if num_queued == 0:
         return
     frequency, symbols, pair = queue[0]["frequency"], queue[0]["symbols"], queue[0]["pair"]
-    parent, child = 0, 1
+    parent = int(NONE_YET)
+    child = parent + 1
     while child < num_queued:
         if child + 1 < num_queued and goes_before(
             queue[child + 1]["frequency"], queue[child + 1]["symbols"], queue[child]

@@ -20,6 +20,10 @@ NAMES = ("gpt2", "gpt4", "eow")
 GPT2, GPT4, EOW = range(len(NAMES))
 MAX_DIGITS = 3  # in a pretoken of gpt4
 
+# As the classes are stored, so that numba compiles one version of what takes them.
+_LETTER, _NUMBER, _OTHER, _NEWLINE = map(np.uint8, (LETTER, NUMBER, OTHER, NEWLINE))
+_AS_IS, _ANY_CASE, _TO_NEWLINE = np.bool_(False), np.bool_(True), np.bool_(True)
+
 _BLANK, _APOSTROPHE = 0x20, 0x27
 _OPENING, _CLOSING = 0x5B, 0x5D  # square brackets
 
@@ -46,7 +50,7 @@ def pretoken_end(pattern: int, text_N: Bytes, at: int, end: int, classes: Bytes)
 def gpt2_end(text_N: Bytes, at: int, end: int, classes: Bytes) -> int:
     """`'(?:[sdmt]|ll|ve|re)`, ` ?\\p{L}+`, ` ?\\p{N}+`, ` ?[^\\s\\p{L}\\p{N}]+`, white space."""
     if text_N[at] == _APOSTROPHE:
-        length = contraction_length(text_N, at, end, False)
+        length = contraction_length(text_N, at, end, _AS_IS)
         if length:
             return int(at + length)
     start = at
@@ -57,7 +61,7 @@ def gpt2_end(text_N: Bytes, at: int, end: int, classes: Bytes) -> int:
             start, found, size = at + 1, after, after_size
     if found < SPACE:
         return int(run_end(text_N, start + size, end, classes, found))
-    return int(space_end(text_N, at, end, classes, False))
+    return int(space_end(text_N, at, end, classes, _AS_IS))
 
 
 @compiled
@@ -66,7 +70,7 @@ def gpt4_end(text_N: Bytes, at: int, end: int, classes: Bytes) -> int:
     punctuation takes the line ends after it, and white space ends with the last line end in it.
     """
     if text_N[at] == _APOSTROPHE:
-        length = contraction_length(text_N, at, end, True)
+        length = contraction_length(text_N, at, end, _ANY_CASE)
         if length:
             return int(at + length)
     found, size = class_at(text_N, at, classes)
@@ -74,17 +78,17 @@ def gpt4_end(text_N: Bytes, at: int, end: int, classes: Bytes) -> int:
     if at + size < end:
         after, after_size = class_at(text_N, at + size, classes)
     if found == LETTER:
-        return int(run_end(text_N, at + size, end, classes, LETTER))
+        return int(run_end(text_N, at + size, end, classes, _LETTER))
     if after_size and after == LETTER and found in (OTHER, SPACE):
-        return int(run_end(text_N, at + size + after_size, end, classes, LETTER))
+        return int(run_end(text_N, at + size + after_size, end, classes, _LETTER))
     if found == NUMBER:
         return int(number_end(text_N, at, end, classes))
     if after_size and after == OTHER and text_N[at] == _BLANK:
         found = OTHER
     if found == OTHER:
-        at = run_end(text_N, at + size, end, classes, OTHER)
-        return int(run_end(text_N, at, end, classes, NEWLINE))
-    return int(space_end(text_N, at, end, classes, True))
+        at = run_end(text_N, at + size, end, classes, _OTHER)
+        return int(run_end(text_N, at, end, classes, _NEWLINE))
+    return int(space_end(text_N, at, end, classes, _TO_NEWLINE))
 
 
 @compiled

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bpe.characters import SPACE
-from model.bpe.compiled import compiled
+from model.bpe.compiled import NONE_YET, compiled
 from model.bpe.scanner import EOW, Bytes, class_at, pretoken_end
 
 Uint64s = npt.NDArray[np.uint64]
@@ -60,6 +60,7 @@ class Batch(NamedTuple):
     ends: Int64s
     low: Uint64s
     high: Uint64s
+    counts: Int64s
     slots: Int64s  # where to look first
     touched: Uint64s  # one number, so that touching memory is not optimised away
 
@@ -89,7 +90,7 @@ def count_text(
     while document < len(text.ends):
         if 2 * (table.sizes[0]["words"] + BATCH_WORDS) > len(table.slots):
             break
-        first_document, num_scanned = document, 0
+        first_document, num_scanned = document, int(NONE_YET)
         after = at
         while num_scanned < BATCH_WORDS and document < len(text.ends):
             if after >= text.ends[document]:
@@ -100,6 +101,7 @@ def count_text(
             if pattern == EOW and class_at(text.bytes_N, begin, classes)[0] >= SPACE:
                 continue
             put_key(text, begin, after, batch, num_scanned)
+            batch.counts[num_scanned] = 1
             num_scanned += 1
         find_slots(batch, num_scanned, table)
         num_added = add_batch(text.bytes_N, batch, num_scanned, table)
@@ -115,15 +117,21 @@ def count_text(
 @compiled
 def count_words(text: Text, first: int, counts: Int64s, table: Table, batch: Batch) -> int:
     """Add words with their counts, `text.ends` telling them apart; returns the next one to add."""
-    for number in range(first, len(counts)):
-        if 2 * (table.sizes[0]["words"] + 1) > len(table.slots):
-            return number
-        begin = text.ends[number - 1] if number else 0
-        put_key(text, begin, text.ends[number], batch, 0)
-        find_slots(batch, 1, table)
-        if not add_word(text.bytes_N, batch, 0, counts[number], table):
-            return number
-    return len(counts)
+    while first < len(counts):
+        if 2 * (table.sizes[0]["words"] + BATCH_WORDS) > len(table.slots):
+            break
+        num_scanned = min(BATCH_WORDS, len(counts) - first)
+        for number in range(num_scanned):
+            word = first + number
+            begin = text.ends[word - 1] if word else 0
+            put_key(text, begin, text.ends[word], batch, number)
+            batch.counts[number] = counts[word]
+        find_slots(batch, num_scanned, table)
+        num_added = add_batch(text.bytes_N, batch, num_scanned, table)
+        first += num_added
+        if num_added < num_scanned:
+            break
+    return first
 
 
 @compiled
@@ -182,16 +190,16 @@ def find_slots(batch: Batch, num_scanned: int, table: Table) -> None:
 
 @compiled
 def add_batch(text_N: Bytes, batch: Batch, num_scanned: int, table: Table) -> int:
-    """Count each word of the batch once; returns how many had room."""
+    """Add each word's count; returns how many words had room."""
     for number in range(num_scanned):
-        if not add_word(text_N, batch, number, 1, table):
+        if not add_word(text_N, batch, number, table):
             return number
     return num_scanned
 
 
 @compiled
-def add_word(text_N: Bytes, batch: Batch, number: int, count: int, table: Table) -> bool:
-    """Add to the count of a word, which is new where it is not found; false without room."""
+def add_word(text_N: Bytes, batch: Batch, number: int, table: Table) -> bool:
+    """Add to a word's count, which is new where it is not found; false without room."""
     low, high = batch.low[number], batch.high[number]
     begin = batch.starts[number]
     mask = len(table.slots) - 1
@@ -203,16 +211,14 @@ def add_word(text_N: Bytes, batch: Batch, number: int, count: int, table: Table)
             if length <= MAX_INLINE_BYTES or same(
                 table.arena, slot["where"], text_N, begin, length
             ):
-                slot["count"] += count
+                slot["count"] += batch.counts[number]
                 return True
         index = (index + 1) & mask
-    return bool(new_word(text_N, batch, number, count, table, index))
+    return bool(new_word(text_N, batch, number, table, index))
 
 
 @compiled
-def new_word(
-    text_N: Bytes, batch: Batch, number: int, count: int, table: Table, index: int
-) -> bool:
+def new_word(text_N: Bytes, batch: Batch, number: int, table: Table, index: int) -> bool:
     """Fill an empty slot."""
     begin, end = batch.starts[number], batch.ends[number]
     slot, where = table.slots[index], table.sizes[0]["arena"]
@@ -222,7 +228,7 @@ def new_word(
         copy_bytes(text_N, begin, end - begin, table.arena, where)
         table.sizes[0]["arena"] = where + end - begin
     slot["low"], slot["high"] = batch.low[number], batch.high[number]
-    slot["count"], slot["where"] = count, where
+    slot["count"], slot["where"] = batch.counts[number], where
     table.sizes[0]["words"] += 1
     return True
 
@@ -267,16 +273,16 @@ def hash_slots(slots: npt.NDArray[Any], used: Int64s, hashes: Uint64s) -> None:
 @compiled
 def write_words(slots: npt.NDArray[Any], order: Int64s, arena: Bytes, text_N: Bytes) -> None:
     """Write the words of the slots named by `order` one after another."""
-    at = 0
+    at = int(NONE_YET)
     for number in order:
         slot = slots[number]
         high = slot["high"]
-        length = int(high >> np.uint64(56))
+        length = np.int64(high >> np.uint64(56))
         if length <= MAX_INLINE_BYTES:
             for offset in range(length):
                 source = slot["low"] if offset < 8 else high
                 text_N[at + offset] = source >> np.uint64(8 * (offset & 7)) & np.uint64(0xFF)
         else:
-            length = int(high & ~_LONG)
+            length = np.int64(high & ~_LONG)
             copy_bytes(arena, slot["where"], length, text_N, at)
-        at += length
+        at += int(length)

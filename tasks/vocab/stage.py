@@ -1,30 +1,35 @@
 """The vocab stage: makes a vocabulary, writes the tokenizer, and says what it is worth."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from tokenizers import Tokenizer
+
 from model.bpe.learner import LearnedMerges
-from model.bpe.tokenizer import spell_merges
+from model.bpe.tokenizer import SPECIAL_TOKENS, spell_merges
 from model.errors import RequestError
 from tasks.corpus import Corpus
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.store.hashing import sha256_of
+from tasks.token_bytes import is_placeholder
 from tasks.vocab.adopt import adopt_tokenizer, unmatched_tokens
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.learning import learn_vocabulary
 from tasks.vocab.library import train_library
-from tasks.vocab.report.writing import QUOTING_FILES, TABLE_FILES, report_on
+from tasks.vocab.report.writing import NUMBER_FILES, QUOTING_FILES, report_on
 from tasks.vocab.vocabulary import Vocabulary
 
 TOKENIZER_FILE = "tokenizer.json"
 MERGES_FILE = "merges.txt"
+DOCUMENTS_PER_REPORT = 256
 
 
 def run(context: StageContext) -> Metrics:
     """Make the vocabulary of the training split, or take over the one that is given.
 
     Writes `tokenizer.json`, `merges.txt` where there are merges, and the report: `report.html`,
-    `report.json`, `peers.parquet`, `sizes.parquet`.
+    `report.json`, `peers.parquet`, `sizes.parquet`, `plots/`.
 
     Raises:
         CorpusError: the training or the validation split has no text, or the alphabet does not
@@ -69,11 +74,35 @@ def _make(context: StageContext, corpus: Corpus) -> Vocabulary:
         return learn_vocabulary(context, corpus)
     definition = train_library(
         config.algorithm,
-        corpus.texts("train"),
+        _watched(corpus, context),
         vocab_size=config.vocab_size,
         pad_to_multiple=config.pad_to_multiple,
     )
+    _say_if_smaller(definition, context)
     return Vocabulary(config.algorithm, definition)
+
+
+def _watched(corpus: Corpus, context: StageContext) -> Iterator[str]:
+    """The training texts; how many have been read is shown, and that the rest is silent."""
+    num_documents = corpus.about.num_documents["train"]
+    for number, text in enumerate(corpus.texts("train"), 1):
+        yield text
+        if number % DOCUMENTS_PER_REPORT == 0 or number == num_documents:
+            context.report.progress(number, num_documents, "documents")
+    context.report.message(
+        f"learning {context.config.algorithm}; the tokenizers library does not say how far it is"
+    )
+
+
+def _say_if_smaller(definition: str, context: StageContext) -> None:
+    wanted = context.config.vocab_size
+    names = Tokenizer.from_str(definition).get_vocab()
+    num_tokens = sum(not is_placeholder(name) for name in names)
+    if num_tokens + len(SPECIAL_TOKENS) < wanted:
+        context.report.warning(
+            f"the corpus gave {context.config.algorithm} no more than {num_tokens:,} tokens; the "
+            f"vocabulary is smaller than vocab.vocab_size = {wanted:,}"
+        )
 
 
 def _take_over(path: Path, context: StageContext) -> Vocabulary:
@@ -97,6 +126,6 @@ VOCAB = Stage(
     upstream=("ingest",),
     run=run,
     sources=sources,
-    tracked_files=(TOKENIZER_FILE, MERGES_FILE, *TABLE_FILES),
+    tracked_files=(TOKENIZER_FILE, MERGES_FILE, *NUMBER_FILES),
     quoting_files=QUOTING_FILES,
 )

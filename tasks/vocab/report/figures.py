@@ -1,6 +1,7 @@
 """The vocabulary report's figures, each with the sentence it says."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks.report.page import Figure
 from tasks.report.plots import Estimate, Role, Series, estimate_plot, line_plot
@@ -12,20 +13,39 @@ from tasks.vocab.report.wording import STYLES, gain, knows_nearly_all, label, pe
 MIN_POINTS = 3  # fewer are no curve
 
 
-def draw_peers(findings: Findings) -> list[Figure]:
-    """Pieces a word, and words kept whole, of every system."""
+@dataclass(frozen=True)
+class Figures:
+    """All plots of the report, by name.
+
+    Attributes:
+        peers: every system's pieces a word, and words it keeps whole.
+        sizes: bytes a token and words kept whole over vocabulary sizes; none where there are too
+            few sizes.
+    """
+
+    peers: dict[str, Figure]
+    sizes: dict[str, Figure]
+
+
+def draw(findings: Findings) -> Figures:
+    """Draw what was found."""
+    merging = findings.merging
+    return Figures(_draw_peers(findings), _draw_curve(merging.curve) if merging else {})
+
+
+def _draw_peers(findings: Findings) -> dict[str, Figure]:
     whole = findings.subject.measures["words_kept_whole_frac"]
     unknown = [label(system) for system in findings.systems if not knows_nearly_all(system)]
     flattered = f" An unknown word is one piece, which flatters {' and '.join(unknown)}."
-    return [
-        Figure(
+    return {
+        "pieces_per_word": Figure(
             svg=_dots(findings.systems, "pieces_per_word", "pieces per word"),
             title="Pieces per word",
             says=worth(findings),
             note="Tokens that stand for a part of the word; white space of its own is not "
             "counted, since not all systems keep it." + (flattered if unknown else ""),
         ),
-        Figure(
+        "words_kept_whole": Figure(
             svg=_dots(findings.systems, "words_kept_whole_frac", "share of words"),
             title="Words kept whole",
             says=f"{percent(whole)} of the words between white space are one token of this "
@@ -33,19 +53,18 @@ def draw_peers(findings: Findings) -> list[Figure]:
             note="One token covers the word and nothing else; a space before it, ## or an "
             "end-of-word mark aside. Unknown words do not count as whole.",
         ),
-    ]
+    }
 
 
-def draw_curve(curve: Curve) -> list[Figure]:
-    """Bytes a token and words kept whole over vocabulary sizes; none where there are too few."""
+def _draw_curve(curve: Curve) -> dict[str, Figure]:
     if len(curve.by_size) < MIN_POINTS:
-        return []
+        return {}
     sizes = list(curve.by_size)
     validation = [measured["bytes_per_token"] for measured in curve.by_size.values()]
     train = [curve.train_bytes_per_token(size) for size in sizes]
     whole = [measured["words_kept_whole_frac"] for measured in curve.by_size.values()]
-    return [
-        Figure(
+    return {
+        "bytes_per_token_by_size": Figure(
             svg=_lines(
                 "size-bytes",
                 [
@@ -58,12 +77,12 @@ def draw_curve(curve: Curve) -> list[Figure]:
             title="Bytes per token by vocabulary size",
             says=gain(curve),
         ),
-        Figure(
+        "words_kept_whole_by_size": Figure(
             svg=_lines("size-whole", [_series("validation", "subject", whole)], sizes, "share"),
             title="Words kept whole by vocabulary size",
             says=f"From {percent(whole[-2])} to {percent(whole[-1])} in the last step.",
         ),
-    ]
+    }
 
 
 def _dots(systems: Sequence[System], measure: str, x_label: str) -> str:

@@ -7,7 +7,7 @@ from tasks.report.page import Figure, Section, Table, format_number, render_repo
 from tasks.vocab.report.curve import MEASURES
 from tasks.vocab.report.doubtful import Doubt
 from tasks.vocab.report.examples import STEPS
-from tasks.vocab.report.figures import draw_curve, draw_peers
+from tasks.vocab.report.figures import Figures
 from tasks.vocab.report.findings import Findings, Merging
 from tasks.vocab.report.measures import RENYI_ALPHA
 from tasks.vocab.report.pitfall_wording import WORDINGS, tell
@@ -30,12 +30,12 @@ LONG_MEAN_WORD = 15  # characters; below it in all languages that put spaces bet
 Blocks = list[Figure | Table]
 
 
-def report_page(findings: Findings) -> str:
+def report_page(findings: Findings, figures: Figures) -> str:
     """The page as self-contained HTML; the same findings give the same bytes."""
     merging = findings.merging
-    sections = [_peer_section(findings)]
+    sections = [_peer_section(findings, figures)]
     if merging is not None:
-        sections += [_size_section(merging), _cut_section(merging)]
+        sections += [_size_section(merging, figures), _cut_section(merging)]
     sections.append(_doubt_section(findings))
     sections.append(
         Section(
@@ -67,8 +67,8 @@ def _facts(findings: Findings) -> dict[str, str]:
     }
 
 
-def _peer_section(findings: Findings) -> Section:
-    blocks: Blocks = [*draw_peers(findings), _peer_table(findings)]
+def _peer_section(findings: Findings, figures: Figures) -> Section:
+    blocks: Blocks = [*figures.peers.values(), _peer_table(findings)]
     blocks += [_boundary_table(findings, source) for source in findings.golds]
     return Section(
         title="Beside other vocabularies of its size",
@@ -133,7 +133,7 @@ def _boundary_table(findings: Findings, source: str) -> Table:
     )
 
 
-def _size_section(merging: Merging) -> Section:
+def _size_section(merging: Merging, figures: Figures) -> Section:
     curve = merging.curve
     table = Table(
         says="Merges are learned in order, so the first of them are the smaller vocabularies. "
@@ -159,7 +159,7 @@ def _size_section(merging: Merging) -> Section:
             "A larger vocabulary shortens sequences and lengthens the embedding table; rarer "
             "tokens are trained on fewer examples."
         ],
-        blocks=[*draw_curve(curve), table],
+        blocks=[*figures.sizes.values(), table],
     )
 
 

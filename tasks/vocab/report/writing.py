@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from tasks.corpus import Corpus
 from tasks.stage import Metrics
 from tasks.vocab.config import VocabConfig
+from tasks.vocab.report.figures import Figures, draw
 from tasks.vocab.report.findings import Findings, find
 from tasks.vocab.report.page import report_page
 from tasks.vocab.vocabulary import Vocabulary
@@ -18,8 +19,9 @@ from tasks.vocab.vocabulary import Vocabulary
 QUOTING_FILES = ("report.html", "report.json")
 """Files that quote the corpus."""
 
-TABLE_FILES = ("peers.parquet", "sizes.parquet")
-"""Files of numbers; without merges there is no `sizes.parquet`."""
+PLOTS = "plots"
+NUMBER_FILES = ("peers.parquet", "sizes.parquet", PLOTS)
+"""Files and a folder of numbers alone; without merges there is no `sizes.parquet`."""
 
 PEER_SCHEMA = pa.schema(
     [
@@ -53,9 +55,10 @@ PEER_MEASURES = (
 def report_on(vocabulary: Vocabulary, corpus: Corpus, config: VocabConfig, output: Path) -> Metrics:
     """Measure a vocabulary on validation text and write the report.
 
-    Writes `report.html` and `report.json`, which quote words of the corpus, `peers.parquet`, and
-    `sizes.parquet` where the vocabulary was learned by merging. Takes seconds, most of them for
-    the Unigram peer, on any corpus; memory is bounded by the samples and the distinct pretokens.
+    Writes `report.html` and `report.json`, which quote words of the corpus, `peers.parquet`,
+    `plots/*.svg`, and `sizes.parquet` where the vocabulary was learned by merging. Takes seconds,
+    most of them for the Unigram peer, on any corpus; memory is bounded by the samples and the
+    distinct pretokens.
 
     Args:
         vocabulary: what was learned or given.
@@ -74,7 +77,9 @@ def report_on(vocabulary: Vocabulary, corpus: Corpus, config: VocabConfig, outpu
     findings = find(vocabulary, corpus, config)
     metrics = metrics_of(findings)
     _write(output / "report.json", json.dumps(_content(findings, metrics), indent=2) + "\n")
-    _write(output / "report.html", report_page(findings))
+    figures = draw(findings)
+    _write(output / "report.html", report_page(findings, figures))
+    _write_plots(figures, output / PLOTS)
     _write_table(_peer_rows(findings), PEER_SCHEMA, output / "peers.parquet")
     if findings.merging is not None:
         rows = [vars(row) for row in findings.merging.curve.rows()]
@@ -154,6 +159,12 @@ def _peer_rows(findings: Findings) -> list[dict[str, Any]]:
 
 def _rounded(values: Metrics) -> dict[str, float]:
     return {name: round(value, 6) for name, value in values.items()}
+
+
+def _write_plots(figures: Figures, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, figure in {**figures.peers, **figures.sizes}.items():
+        _write(folder / f"{name}.svg", figure.svg)
 
 
 def _write_table(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:
