@@ -12,13 +12,12 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from model.bpe.words import CountedWords
+from model.bpe.words import CountedWords, Int64s
 from model.errors import CorpusError
 
 NUM_BYTES = 256
 
 Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
 
 
 def _byte_characters() -> tuple[str, ...]:
@@ -73,7 +72,7 @@ class Alphabet:
         is_first = (words.text_N & 0xC0) != 0x80
         starts = np.cumsum(words.lengths) - words.lengths
         lengths = np.add.reduceat(is_first, starts, dtype=np.int64) if len(words) else starts
-        symbols = np.searchsorted(self._code_points, _code_points(words)).astype(np.int32)
+        symbols = np.searchsorted(self._code_points, code_points_of(words)).astype(np.int32)
         return symbols, lengths
 
     @cached_property
@@ -104,7 +103,7 @@ def characters_of(words: CountedWords, *, max_characters: int) -> Alphabet:
     Raises:
         CorpusError: there are more of them than the vocabulary has room for.
     """
-    found = np.unique(_code_points(words))
+    found = np.unique(code_points_of(words))
     if len(found) > max_characters:
         raise CorpusError(
             f"the training text is written in {len(found):,} characters, more than the "
@@ -114,5 +113,6 @@ def characters_of(words: CountedWords, *, max_characters: int) -> Alphabet:
     return Alphabet(tuple(chr(point).encode() for point in found.tolist()), is_bytes=False)
 
 
-def _code_points(words: CountedWords) -> npt.NDArray[np.uint32]:
+def code_points_of(words: CountedWords) -> npt.NDArray[np.uint32]:
+    """The characters of all words one after another, uint32."""
     return np.frombuffer(words.text_N.tobytes().decode().encode("utf-32-le"), dtype="<u4")

@@ -7,10 +7,9 @@ those longer than 15. The first call on a machine compiles the kernels (see `mod
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from model.bpe import word_table
-from model.bpe.scanner import NAMES, Bytes, scanned_classes
+from model.bpe.scanner import NAMES, scanned_classes
 from model.bpe.word_table import (
     BATCH_WORDS,
     MAX_INLINE_BYTES,
@@ -18,11 +17,10 @@ from model.bpe.word_table import (
     SIZES,
     SLOT,
     Batch,
-    Int64s,
     Table,
     Text,
 )
-from model.bpe.words import CountedWords
+from model.bpe.words import Bytes, CountedWords, Int64s
 
 FIRST_SLOTS = 2**14
 FIRST_ARENA_BYTES = 2**16
@@ -51,7 +49,7 @@ class WordCounter:
         touched = np.empty(1, dtype=np.uint64)
         self._batch = Batch(starts, ends, low, high, counts, slots, touched)
 
-    def add(self, text_N: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> None:
+    def add(self, text_N: Bytes, ends: Int64s) -> None:
         """Count documents that lie back to back in valid UTF-8; each ends where `ends` says."""
         portion = np.maximum(ends - 1, 0) // PORTION_BYTES
         bounds = np.flatnonzero(np.diff(portion, append=-1)) + 1

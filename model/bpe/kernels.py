@@ -20,10 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from model.bpe.alphabet import Int32s
 from model.bpe.compiled import NONE_YET, compiled
-
-Int32s = npt.NDArray[np.int32]
-Int64s = npt.NDArray[np.int64]
+from model.bpe.words import Int64s
 
 AHEAD = 16  # occurrences: so far ahead memory is touched, that nothing may wait for it
 GONE = -1  # no neighbour, or no pair worth following
@@ -74,7 +73,7 @@ class State(NamedTuple):
     merges_M2: Int32s
     frequencies_M: Int64s  # of each merged pair when it was chosen
     joined_M: Int64s  # by how many tokens each merge shortened the corpus
-    sizes: npt.NDArray[Any]  # one record: how much of each array is in use
+    sizes: npt.NDArray[Any]  # one record: how much is in use; `touched` keeps AHEAD from going
 
 
 @compiled

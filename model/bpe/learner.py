@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bpe import kernels
-from model.bpe.alphabet import BYTES, Alphabet
+from model.bpe.alphabet import BYTES, Alphabet, Int32s
 from model.bpe.initial import initial_state
-from model.bpe.kernels import GONE, Int32s, Int64s, State
+from model.bpe.kernels import GONE, State
 from model.bpe.reference import Pair
-from model.bpe.words import CountedWords
+from model.bpe.words import CountedWords, Int64s
 
 ROUNDS_PER_CALL = 512
 OnProgress = Callable[[int, int], None]

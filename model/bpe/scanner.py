@@ -8,12 +8,10 @@ Letters: N bytes of text.
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
 from model.bpe.characters import LETTER, NUMBER, OTHER, SPACE, character_classes
 from model.bpe.compiled import compiled
-
-Bytes = npt.NDArray[np.uint8]
+from model.bpe.words import Bytes
 
 NEWLINE = SPACE + 1  # carriage return and line feed, which are spaces too
 NAMES = ("gpt2", "gpt4", "eow")

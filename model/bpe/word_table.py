@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from model.bpe.characters import SPACE
 from model.bpe.compiled import NONE_YET, compiled
-from model.bpe.scanner import EOW, Bytes, class_at, pretoken_end
+from model.bpe.scanner import EOW, class_at, pretoken_end
+from model.bpe.words import Bytes, Int64s
 
 Uint64s = npt.NDArray[np.uint64]
-Int64s = npt.NDArray[np.int64]
 
 SLOT = np.dtype(
     [
@@ -36,7 +36,6 @@ MAX_INLINE_BYTES = 15
 PADDING_BYTES = 24  # behind a text, so that three whole numbers can be read anywhere in it
 
 _LONG = np.uint64(0xFF << 56)
-_BYTE = np.uint64(8)
 _WORD = np.uint64(64)
 _SHIFTED = np.uint64(29)
 _LOW_MASKS = np.array([2 ** (8 * min(n, 8)) - 1 for n in range(16)], dtype=np.uint64)

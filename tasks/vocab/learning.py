@@ -10,7 +10,7 @@ length of the corpus in tokens.
 import shutil
 
 from model.bpe.alphabet import BYTES, Alphabet, characters_of
-from model.bpe.learner import LearnedMerges, learn
+from model.bpe.learner import OnProgress, learn
 from model.bpe.tokenizer import SPECIAL_TOKENS, tokenizer_json
 from model.bpe.warm import warm_up
 from model.bpe.words import CountedWords
@@ -20,12 +20,7 @@ from tasks.progress import SharedProgress
 from tasks.stage import StageContext
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import MergedCounts, ShardCounter, merge_counts
-from tasks.vocab.vocabulary import Vocabulary
-
-NO_TEXT = (
-    "the corpus has no training text to learn a vocabulary from: add documents, or name some of "
-    "them `train` in ingest.split_column"
-)
+from tasks.vocab.vocabulary import NO_TRAINING_TEXT, Vocabulary
 
 
 def learn_vocabulary(context: StageContext, corpus: Corpus) -> Vocabulary:
@@ -35,11 +30,35 @@ def learn_vocabulary(context: StageContext, corpus: Corpus) -> Vocabulary:
         CorpusError: there is no training text, or more characters than the vocabulary has room
             for.
     """
-    config: VocabConfig = context.config
     warm_up(context.report.message)
-    words = _kept(_count(context, corpus), context)
+    merged = count_corpus(context, corpus)
+    _say_what_is_left_out(merged, context)
+    made = learn_from(
+        merged.words,
+        context.config,
+        on_progress=lambda done, total: context.report.progress(done, total, "merges"),
+    )
+    _say_if_pairs_ran_out(made, context)
+    return made
+
+
+def learn_from(
+    words: CountedWords, config: VocabConfig, *, on_progress: OnProgress | None = None
+) -> Vocabulary:
+    """Merge counted pretokens into a vocabulary, a smaller one where pairs run out.
+
+    Raises:
+        CorpusError: the words are written in more characters than the vocabulary has room for.
+    """
     alphabet = first_symbols(words, config)
-    learned = _merge(context, words, alphabet)
+    learned = learn(
+        words,
+        num_merges=num_wanted(alphabet, config),
+        alphabet=alphabet,
+        top_k=config.top_k,
+        min_frequency=config.min_frequency,
+        on_progress=on_progress,
+    )
     definition = tokenizer_json(
         learned.merges,
         pattern=config.pattern,
@@ -47,6 +66,11 @@ def learn_vocabulary(context: StageContext, corpus: Corpus) -> Vocabulary:
         pad_to_multiple=config.pad_to_multiple,
     )
     return Vocabulary("bpe", definition, words, learned)
+
+
+def num_wanted(alphabet: Alphabet, config: VocabConfig) -> int:
+    """How many merges fill the vocabulary."""
+    return max(0, config.vocab_size - len(SPECIAL_TOKENS) - len(alphabet))
 
 
 def first_symbols(words: CountedWords, config: VocabConfig) -> Alphabet:
@@ -60,7 +84,12 @@ def first_symbols(words: CountedWords, config: VocabConfig) -> Alphabet:
     return characters_of(words, max_characters=config.vocab_size - len(SPECIAL_TOKENS))
 
 
-def _count(context: StageContext, corpus: Corpus) -> MergedCounts:
+def count_corpus(context: StageContext, corpus: Corpus) -> MergedCounts:
+    """The pretokens of the training split, counted by shard and added up.
+
+    Raises:
+        CorpusError: there are none.
+    """
     folder = context.output / "counts"
     shutil.rmtree(folder, ignore_errors=True)  # an earlier attempt's
     folder.mkdir(parents=True)
@@ -70,12 +99,11 @@ def _count(context: StageContext, corpus: Corpus) -> MergedCounts:
     merged = merge_counts(paths, context.config.max_pretokens)
     shutil.rmtree(folder)
     if not len(merged.words):
-        raise CorpusError(NO_TEXT)
+        raise CorpusError(NO_TRAINING_TEXT)
     return merged
 
 
-def _kept(merged: MergedCounts, context: StageContext) -> CountedWords:
-    """The words to learn from; what was left out is said."""
+def _say_what_is_left_out(merged: MergedCounts, context: StageContext) -> None:
     num_omitted = merged.num_distinct - len(merged.words)
     if num_omitted:
         omitted_frac = 1 - merged.words.num_bytes / merged.num_bytes
@@ -84,24 +112,15 @@ def _kept(merged: MergedCounts, context: StageContext) -> CountedWords:
             f"{num_omitted:,} of {merged.num_distinct:,} distinct pretokens, "
             f"{omitted_frac:.2%} of the text"
         )
-    return merged.words
 
 
-def _merge(context: StageContext, words: CountedWords, alphabet: Alphabet) -> LearnedMerges:
+def _say_if_pairs_ran_out(made: Vocabulary, context: StageContext) -> None:
     config: VocabConfig = context.config
-    num_wanted = config.vocab_size - len(SPECIAL_TOKENS) - len(alphabet)
-    learned = learn(
-        words,
-        num_merges=num_wanted,
-        alphabet=alphabet,
-        top_k=config.top_k,
-        min_frequency=config.min_frequency,
-        on_progress=lambda done, total: context.report.progress(done, total, "merges"),
-    )
-    if len(learned.merges) < num_wanted:
+    assert made.learned is not None
+    wanted = num_wanted(made.learned.alphabet, config)
+    if len(made.learned.merges) < wanted:
         context.report.warning(
             f"the corpus ran out of pairs seen {config.min_frequency} times after "
-            f"{len(learned.merges):,} of {num_wanted:,} merges; the vocabulary is smaller than "
+            f"{len(made.learned.merges):,} of {wanted:,} merges; the vocabulary is smaller than "
             f"vocab.vocab_size = {config.vocab_size:,}"
         )
-    return learned

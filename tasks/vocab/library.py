@@ -24,6 +24,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import CorpusError
 from tasks.vocab.special import GUARD_PATTERN, lay_out
+from tasks.vocab.vocabulary import NO_TRAINING_TEXT
 
 UNKNOWN = "[UNK]"
 SPACE = "▁"  # U+2581, how a Unigram vocabulary writes the space
@@ -210,10 +211,7 @@ def _with_text(texts: Iterable[str]) -> Iterator[str]:
     written = (text for text in texts if not text.isspace() and text)
     first = next(written, None)
     if first is None:
-        raise CorpusError(
-            "the corpus has no training text to learn a vocabulary from: add documents, or name "
-            "some of them `train` in ingest.split_column"
-        )
+        raise CorpusError(NO_TRAINING_TEXT)
     return chain([first], written)
 
 

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from model.bpe.learner import LearnedMerges
 from model.bpe.words import CountedWords
 
+NO_TRAINING_TEXT = (
+    "the corpus has no training text to learn a vocabulary from: add documents, or name some of "
+    "them `train` in ingest.split_column"
+)
+"""What is said of a corpus that no algorithm can learn from."""
+
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:

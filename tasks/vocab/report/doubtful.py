@@ -107,7 +107,8 @@ def many_pieces(forms: Iterable[Form]) -> Doubt:
     long = [form for form in forms if len(form.word) >= MIN_LETTERS]
     found = [form for form in long if len(form.token_ids) > 1]
     found.sort(key=lambda form: (-len(form.token_ids) / len(form.word), -form.count, form.word))
-    return Doubt("many_pieces", len(found), len(long), [_shown(one) for one in _top(found)])
+    examples = [_shown(form) for form in found[:NUM_EXAMPLES]]
+    return Doubt("many_pieces", len(found), len(long), examples)
 
 
 def inside_characters(reading: Reading) -> Doubt:
@@ -200,10 +201,6 @@ def _piece_texts(joined: str, begins: list[int], ends: list[int]) -> Iterable[st
 
 def _shown(form: Form) -> dict[str, Any]:
     return {"word": form.word, "count": form.count, "pieces": list(form.pieces)}
-
-
-def _top(forms: list[Form]) -> list[Form]:
-    return forms[:NUM_EXAMPLES]
 
 
 def repeated_entries(spelling: Iterable[bytes]) -> int:

@@ -7,13 +7,14 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from model.bpe.tokenizer import SPECIAL_TOKENS, spell_symbols
+from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import CorpusError
 from tasks.corpus import Corpus
 from tasks.stage import Metrics
 from tasks.token_bytes import steps
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.report.boundaries import Gold, affix_gold, agreement, conllu_gold, read_affixes
+from tasks.vocab.report.affixes import affix_gold, read_affixes
+from tasks.vocab.report.boundaries import Gold, agreement
 from tasks.vocab.report.curve import Curve, measure_curve
 from tasks.vocab.report.doubtful import Doubt, find_doubts, repeated_entries
 from tasks.vocab.report.examples import MergeTables, show_examples, show_first_merges
@@ -22,6 +23,7 @@ from tasks.vocab.report.naive import Pitfall, find_pitfalls
 from tasks.vocab.report.naive_text import find_text_pitfalls
 from tasks.vocab.report.peers import Omitted, System, learn_peers
 from tasks.vocab.report.sample import sample_texts
+from tasks.vocab.report.treebank import conllu_gold
 from tasks.vocab.vocabulary import Vocabulary
 
 VALIDATION_BYTES = 2**20
@@ -37,8 +39,8 @@ class Merging:
         first_merges: as in `merges.txt`.
         examples: frequent words and their cuts after some and all merges.
         pitfalls: what a naive implementation would get wrong on this corpus.
-        broken_entries: tokens that are no whole characters.
-        repeated_entries: tokens that repeat another but for case or white space around.
+        num_broken_entries: tokens that are no whole characters.
+        num_repeated_entries: tokens that repeat another but for case or white space around.
     """
 
     curve: Curve
@@ -195,14 +197,13 @@ def _merging(
     if words is None or learned is None:
         return None
     tables = MergeTables(learned)
-    spelling = spell_symbols(learned.merges, learned.alphabet)
     return Merging(
         curve=measure_curve(words, learned, sample, config.pattern, measures),
         first_merges=show_first_merges(learned),
         examples=show_examples(words, tables),
         pitfalls=find_pitfalls(words, tables) + find_text_pitfalls(words, sample, config),
-        num_broken_entries=sum("\ufffd" in one.decode(errors="replace") for one in spelling),
-        num_repeated_entries=repeated_entries(spelling),
+        num_broken_entries=sum("\ufffd" in one.decode(errors="replace") for one in tables.spelling),
+        num_repeated_entries=repeated_entries(tables.spelling),
     )
 
 

@@ -4,7 +4,7 @@ Where an experiment would have to look at all words, it looks at the most freque
 bound, which each figure names; counts of merges, ties and tokens are those of the whole run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,6 @@ from model.bpe.words import CountedWords, Int64s
 from tasks.vocab.report.examples import MergeTables, shown
 
 MAX_SYMBOL_BYTES = 2**22
-MAX_CHUNK_BYTES = 2**24
 NUM_REPLAYED_WORDS = 5000
 NUM_REPLAYED_MERGES = 1000
 MAX_REPLAYED_BYTES = 100  # cutting by rank is quadratic in a word's length
@@ -198,19 +197,6 @@ def intermediate_tokens(tables: MergeTables) -> Pitfall:
         {"num_unused": len(unused), "num_merges": len(learned.merges)},
         [[shown(tables.spelling[first + r]), f"{r + 1:,}"] for r in unused[:NUM_SHOWN].tolist()],
     )
-
-
-def word_chunks(words: CountedWords) -> Iterator[bytes]:
-    """The words' bytes in bounded parts that no word crosses, unless it is longer itself."""
-    ends = np.cumsum(words.lengths)
-    begin = 0
-    while begin < len(words.text_N):
-        last = max(
-            int(np.searchsorted(ends, begin + MAX_CHUNK_BYTES, side="right")) - 1,
-            int(np.searchsorted(ends, begin, side="right")),
-        )
-        yield words.text_N[begin : ends[last]].tobytes()
-        begin = int(ends[last])
 
 
 def _symbols(words: CountedWords, learned: LearnedMerges) -> tuple[Int64s, Int64s, Int64s]:

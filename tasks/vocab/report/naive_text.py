@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from model.bpe.alphabet import code_points_of
 from model.bpe.words import CountedWords
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import count_texts
 from tasks.vocab.report.measures import Sample
-from tasks.vocab.report.naive import NUM_SHOWN, Pitfall, word_chunks
+from tasks.vocab.report.naive import NUM_SHOWN, Pitfall
 
 
 def find_text_pitfalls(words: CountedWords, sample: Sample, config: VocabConfig) -> list[Pitfall]:
@@ -19,7 +20,8 @@ def find_text_pitfalls(words: CountedWords, sample: Sample, config: VocabConfig)
 
 def unseen_characters(words: CountedWords, sample: Sample) -> Pitfall:
     """Words with a character of which a vocabulary of training characters would know nothing."""
-    unseen = {c for c in set(sample.joined) - _characters(words) if not c.isspace()}
+    known = set(map(chr, np.unique(code_points_of(words)).tolist()))
+    unseen = {c for c in set(sample.joined) - known if not c.isspace()}
     spans = zip(sample.words.begins.tolist(), sample.words.ends.tolist(), strict=True)
     num_hit = sum(not unseen.isdisjoint(sample.joined[begin:end]) for begin, end in spans)
     return Pitfall(
@@ -59,12 +61,3 @@ def other_cuts(sample: Sample, config: VocabConfig) -> Pitfall:
             "num_distinct_by_white_space": len(set(sample.joined.split())),
         },
     )
-
-
-def _characters(words: CountedWords) -> set[str]:
-    """All characters of the words."""
-    known: set[int] = set()
-    for chunk in word_chunks(words):
-        points = np.frombuffer(chunk.decode().encode("utf-32-le"), dtype="<u4")
-        known.update(np.unique(points).tolist())
-    return {chr(point) for point in known}

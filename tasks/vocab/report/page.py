@@ -1,11 +1,10 @@
 """The vocab stage's page."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tasks.report.page import Figure, Section, Table, format_number, render_report
 from tasks.vocab.report.curve import MEASURES
-from tasks.vocab.report.doubtful import Doubt
+from tasks.vocab.report.doubt_section import doubt_section
 from tasks.vocab.report.examples import STEPS
 from tasks.vocab.report.figures import Figures
 from tasks.vocab.report.findings import Findings, Merging
@@ -16,16 +15,16 @@ from tasks.vocab.report.wording import (
     SOURCES,
     STYLES,
     Style,
+    cut_text,
     fairness,
     label,
     lead,
     loss_against_words,
     megabytes,
-    percent,
+    visible,
 )
 
 MERGES_IN_ROW = 5
-MAX_FORMS = 6
 LONG_MEAN_WORD = 15  # characters; below it in all languages that put spaces between words
 Blocks = list[Figure | Table]
 
@@ -36,7 +35,7 @@ def report_page(findings: Findings, figures: Figures) -> str:
     sections = [_peer_section(findings, figures)]
     if merging is not None:
         sections += [_size_section(merging, figures), _cut_section(merging)]
-    sections.append(_doubt_section(findings))
+    sections.append(doubt_section(findings))
     sections.append(
         Section(
             title="What does BPE lose against rule-based words?",
@@ -203,88 +202,6 @@ def _merge_table(first_merges: Sequence[str]) -> Table:
     )
 
 
-def _doubt_section(findings: Findings) -> Section:
-    paragraphs = [
-        "Found by rules that know no language, among runs of letters that are frequent in the "
-        "validation text (one in 20,000, two at least). Some are false alarms."
-    ]
-    if findings.merging is not None:
-        merging = findings.merging
-        broken = f"; {merging.num_broken_entries:,} are no whole characters"
-        paragraphs.append(
-            f"In the vocabulary itself, {merging.num_repeated_entries:,} tokens are the same "
-            "letters as another but for case and a space before"
-            + (broken if merging.num_broken_entries else "")
-            + "."
-        )
-    tables = [_DOUBT_TABLES[doubt.rule](doubt) for doubt in findings.doubts]
-    paragraphs += [table.says for table in tables if not table.rows]
-    blocks = [table for table in tables if table.rows]
-    return Section(title="Where do cuts look bad?", paragraphs=paragraphs, blocks=blocks)
-
-
-def _many_pieces_table(doubt: Doubt) -> Table:
-    return Table(
-        says=f"{doubt.num_found:,} of {doubt.num_looked_at:,} frequent words of four letters or "
-        "more are cut. Those in the most pieces for their length:",
-        columns=["word", "times", "cut"],
-        rows=_form_rows(doubt.examples),
-        num_label_columns=3,
-    )
-
-
-def _inside_table(doubt: Doubt) -> Table:
-    share = doubt.num_found / doubt.num_looked_at if doubt.num_looked_at else 0.0
-    return Table(
-        says=f"{doubt.num_found:,} of {doubt.num_looked_at:,} tokens ({percent(share)}) end "
-        "inside a character of several bytes. Characters that are cut most often:",
-        columns=["character", "code point", "times", "tokens it is spread over, at most"],
-        rows=[
-            [one["character"], one["code_point"], f"{one['count']:,}", str(one["num_pieces"])]
-            for one in doubt.examples
-        ],
-        num_label_columns=2,
-    )
-
-
-def _not_after_table(doubt: Doubt) -> Table:
-    return Table(
-        says=f"{doubt.num_looked_at:,} cut words begin with a frequent word that is kept whole and "
-        f"are longer by up to four letters; {doubt.num_found:,} are not cut after it.",
-        columns=["word kept whole", "longer word", "times", "cut"],
-        rows=[
-            [one["whole"], one["word"], f"{one['count']:,}", cut_text(one["pieces"])]
-            for one in doubt.examples
-        ],
-        num_label_columns=4,
-    )
-
-
-def _same_word_table(doubt: Doubt) -> Table:
-    return Table(
-        says="Case, and a space before, make other tokens of a word. Of "
-        f"{doubt.num_looked_at:,} words in several forms, {doubt.num_found:,} are even cut at "
-        "other places.",
-        columns=["times", "forms"],
-        rows=[
-            [
-                f"{one['count']:,}",
-                "   ".join(cut_text(form["pieces"]) for form in one["forms"][:MAX_FORMS]),
-            ]
-            for one in doubt.examples
-        ],
-        num_label_columns=2,
-    )
-
-
-_DOUBT_TABLES = {
-    "many_pieces": _many_pieces_table,
-    "inside_characters": _inside_table,
-    "not_after_the_word": _not_after_table,
-    "same_word": _same_word_table,
-}
-
-
 def _pitfall_section(merging: Merging) -> Section:
     by_name = {pitfall.name: pitfall for pitfall in merging.pitfalls}
     told = [by_name[name] for name in WORDINGS if name in by_name]
@@ -330,17 +247,3 @@ def _method_section(findings: Findings) -> Section:
             "counted when words are marked at their ends."
         )
     return Section(title="How it was measured", paragraphs=paragraphs)
-
-
-def _form_rows(examples: Iterable[dict[str, Any]]) -> list[list[str]]:
-    return [[one["word"], f"{one['count']:,}", cut_text(one["pieces"])] for one in examples]
-
-
-def cut_text(pieces: Iterable[str]) -> str:
-    """Tokens with bars between them."""
-    return "|".join(visible(piece) for piece in pieces)
-
-
-def visible(text: str) -> str:
-    """White space as signs that can be seen."""
-    return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")

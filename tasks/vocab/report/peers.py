@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from model.bpe.learner import learn
-from model.bpe.tokenizer import SPECIAL_TOKENS, tokenizer_json
 from model.errors import CorpusError
 from tasks.stage import Metrics
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.learning import first_symbols
+from tasks.vocab.learning import learn_from
 from tasks.vocab.library import train_library
 from tasks.vocab.pretokens import count_texts
 from tasks.vocab.vocabulary import Vocabulary
@@ -72,22 +70,7 @@ def learn_peers(
 
 
 def _learn(algorithm: str, train: Sequence[str], config: VocabConfig, vocab_size: int) -> str:
-    if algorithm == "bpe":
-        return _learn_bpe(train, config, vocab_size)
-    return train_library(algorithm, train, vocab_size=vocab_size, pad_to_multiple=1)
-
-
-def _learn_bpe(train: Sequence[str], config: VocabConfig, vocab_size: int) -> str:
-    words = count_texts(train, config)
-    room = vocab_size - len(SPECIAL_TOKENS)
-    alphabet = first_symbols(words, config)
-    learned = learn(
-        words,
-        num_merges=max(0, room - len(alphabet)),
-        alphabet=alphabet,
-        top_k=config.top_k,
-        min_frequency=config.min_frequency,
-    )
-    return tokenizer_json(
-        learned.merges, pattern=config.pattern, alphabet=alphabet, pad_to_multiple=1
-    )
+    if algorithm != "bpe":
+        return train_library(algorithm, train, vocab_size=vocab_size, pad_to_multiple=1)
+    peer = config.model_copy(update={"vocab_size": vocab_size, "pad_to_multiple": 1})
+    return learn_from(count_texts(train, peer), peer).definition

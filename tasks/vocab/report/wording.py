@@ -1,5 +1,6 @@
 """Sentences about vocabularies, each with this corpus's own figures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tasks.report.page import format_number
@@ -199,3 +200,13 @@ def _or_none(share: float | None) -> str:
 def _gained(curve: Curve, small: int, large: int) -> str:
     before, after = curve.train_bytes_per_token(small), curve.train_bytes_per_token(large)
     return f"{after / before - 1:+.1%}"
+
+
+def cut_text(pieces: Iterable[str]) -> str:
+    """Tokens with bars between them."""
+    return "|".join(visible(piece) for piece in pieces)
+
+
+def visible(text: str) -> str:
+    """White space as signs that can be seen."""
+    return text.replace(" ", "␣").replace("\n", "⏎").replace("\t", "⇥").replace("\r", "␍")

@@ -19,6 +19,7 @@ TRICKY = (
     *"a é字🙂 \t\n\r\u0085\u00a0\u3000\u2028'1²Ⅷ٣.,-[]\ue000\u0301\u200b\x00\x1c",
     *("'s", "'S", "'ſ", "'ll", "'LL", "'re", "'vE", "'d", "\r\n", "  ", "1234567", "[MASK]", "ſ"),
 )
+DIGITS_TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 texts = st.text() | st.lists(st.sampled_from(TRICKY), max_size=40).map("".join)
 
 
@@ -71,11 +72,8 @@ def test_counts_add_up_in_any_order(parts: list[list[str]], data: st.DataObject)
 def test_tables_grow_without_losing_a_word(length: int) -> None:
     words = [f"{number:0{length}x}".translate(DIGITS_TO_LETTERS) for number in range(30_000)]
     counted = count_words([" ".join(words), " ".join(words[:7])], "eow")
-    assert len(counted) == min(30_000, len(set(words)))
+    assert len(counted) == len(set(words))
     assert dict(counted) == expected([" ".join(words), " ".join(words[:7])], "eow")
-
-
-DIGITS_TO_LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
 def test_one_word_of_a_million_characters() -> None:

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.bpe.learner import learn
-from model.bpe.tokenizer import SPECIAL_TOKENS, tokenizer_json
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.learning import first_symbols
+from tasks.vocab.learning import learn_from
 from tasks.vocab.library import train_library
 from tasks.vocab.pretokens import count_texts
 from tasks.vocab.vocabulary import Vocabulary
@@ -25,23 +23,7 @@ def make_vocabulary(texts: Sequence[str], config: VocabConfig) -> Vocabulary:
             pad_to_multiple=config.pad_to_multiple,
         )
         return Vocabulary(algorithm=config.algorithm, definition=definition)
-    words = count_texts(texts, config)
-    room = config.vocab_size - len(SPECIAL_TOKENS)
-    alphabet = first_symbols(words, config)
-    learned = learn(
-        words,
-        num_merges=room - len(alphabet),
-        alphabet=alphabet,
-        top_k=config.top_k,
-        min_frequency=config.min_frequency,
-    )
-    definition = tokenizer_json(
-        learned.merges,
-        pattern=config.pattern,
-        alphabet=alphabet,
-        pad_to_multiple=config.pad_to_multiple,
-    )
-    return Vocabulary("bpe", definition, words, learned)
+    return learn_from(count_texts(texts, config), config)
 
 
 def train_texts(rows: Rows) -> list[str]:

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 from model.errors import CorpusError, RequestError
-from tasks.vocab.report.boundaries import (
-    MIN_STEM_LETTERS,
-    Affixes,
-    Gold,
-    affix_gold,
-    agreement,
-    conllu_gold,
-    read_affixes,
-)
+from tasks.vocab.report.affixes import MIN_STEM_LETTERS, Affixes, affix_gold, read_affixes
+from tasks.vocab.report.boundaries import Gold, agreement
 from tasks.vocab.report.measures import Sample, read
+from tasks.vocab.report.treebank import conllu_gold
 from tests.folders import shared_data
 
 AFFIXES = Affixes(prefixes=("under", "un"), suffixes=("ness", "ing", "s"))
@@ -149,8 +143,12 @@ def test_what_is_no_treebank_is_refused(tmp_path: Path) -> None:
     path.write_text("# only remarks\n\n", "utf-8")
     with pytest.raises(CorpusError, match="no CoNLL-U sentence"):
         conllu_gold(path, 10**6)
-    path.write_text("1\tHe\n", "utf-8")
-    with pytest.raises(CorpusError, match="line 1: 2 columns"):
+    for line in ("1\tHe", "one\tHe" + "\t_" * 8, "1-x\tHe" + "\t_" * 8):
+        path.write_text(f"{line}\n", "utf-8")
+        with pytest.raises(CorpusError, match="line 1: not a number and 9 more columns"):
+            conllu_gold(path, 10**6)
+    path.write_bytes(gzip.compress(b"1\tHe" + b"\t_" * 8)[:-12])
+    with pytest.raises(RequestError, match=r"vocab\.conllu: .*cannot be read"):
         conllu_gold(path, 10**6)
 
 

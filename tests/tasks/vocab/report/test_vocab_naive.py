@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from model.bpe import reference
 from model.bpe.alphabet import BYTES
-from model.bpe.words import CountedWords
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import count_texts
-from tasks.vocab.report import naive
 from tasks.vocab.report.examples import MergeTables
 from tasks.vocab.report.measures import Sample
-from tasks.vocab.report.naive import find_pitfalls, replace_text, word_chunks
+from tasks.vocab.report.naive import find_pitfalls, replace_text
 from tasks.vocab.report.naive_text import lost_white_space, other_cuts, unseen_characters
 from tests.tasks.vocab.inputs import small_rows
 from tests.tasks.vocab.report.made import make_vocabulary, train_texts
@@ -147,12 +145,6 @@ def test_characters_that_training_never_showed_are_found() -> None:
         "word_frac": pytest.approx(3 / 5),
     }
     assert ["字", "U+5B57"] in pitfall.examples
-
-
-def test_words_are_read_in_chunks_that_none_crosses(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = CountedWords.from_pairs([(b"abc", 1), (b"de", 1), (b"f" * 9, 1), (b"g", 1)])
-    monkeypatch.setattr(naive, "MAX_CHUNK_BYTES", 5)
-    assert list(word_chunks(words)) == [b"abcde", b"f" * 9, b"g"]
 
 
 def test_lost_white_space_is_counted_by_text() -> None:
