@@ -10,6 +10,7 @@ from flows.config import PipelineConfig
 from flows.graph import StageName
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.places.sources import list_sources
+from tasks.pretrain.config import PretrainConfig
 from tasks.pretrain.sizes import (
     encoder_flops_per_token,
     num_parameters,
@@ -113,12 +114,14 @@ def _sizes(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> _Size
     return _Sizes(
         num_bytes=num_bytes,
         num_corpus_tokens=int(metrics.get("num_tokens", guessed)),
-        num_parameters=num_parameters(shape, vocab_size),
+        num_parameters=num_parameters(
+            shape, vocab_size, tie_embeddings=config.pretrain.tie_embeddings
+        ),
         training_flops_per_token=training_flops_per_token(
             shape,
             vocab_size,
             row_tokens=config.tokenize.row_tokens,
-            mask_frac=config.pretrain.mask_frac,
+            mask_frac=_mean_mask_frac(config.pretrain),
         ),
         encoder_flops_per_token=encoder_flops_per_token(
             shape, row_tokens=config.tokenize.row_tokens
@@ -136,10 +139,9 @@ def _text_bytes(config: IngestConfig) -> int:
 
 
 def _pretrain(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
-    rows = config.pretrain.rows_per_step
-    num_tokens = config.pretrain.max_steps * rows * config.tokenize.row_tokens
+    num_tokens = _num_rows(config.pretrain) * config.tokenize.row_tokens
     flops = num_tokens * sizes.training_flops_per_token
-    seconds = sizes.training_s(flops)
+    seconds = sizes.training_s(flops) / _num_devices(config.pretrain)
     if config.pretrain.max_minutes:
         seconds = min(seconds, 60 * config.pretrain.max_minutes)
     return Cost(
@@ -150,6 +152,30 @@ def _pretrain(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
         num_tokens=num_tokens,
         flops=flops,
     )
+
+
+def _num_rows(config: PretrainConfig) -> int:
+    """Rows in all updates together; while batches grow, the mean of the first and the last."""
+    first = config.initial_rows_per_step or config.rows_per_step
+    spared = config.ramp_frac * (config.rows_per_step - first) / 2
+    return round(config.max_steps * (config.rows_per_step - spared))
+
+
+def _num_devices(config: PretrainConfig) -> int:
+    """How many compute at once: GPUs, but on a machine without them all processes share it."""
+    import torch
+
+    num_gpus = torch.cuda.device_count()
+    if num_gpus == 0:
+        return config.num_nodes
+    num_processes = num_gpus if config.num_processes == "auto" else config.num_processes
+    return config.num_nodes * min(num_processes, num_gpus)
+
+
+def _mean_mask_frac(config: PretrainConfig) -> float:
+    """The masked part changes evenly over the run."""
+    final = config.mask_frac if config.final_mask_frac is None else config.final_mask_frac
+    return (config.mask_frac + final) / 2
 
 
 def _activation_bytes(config: PipelineConfig) -> int:

@@ -18,6 +18,7 @@ from tasks.settings import StageConfig
 from tasks.stage import Stage
 from tasks.store.artifact import ArtifactRef
 from tasks.tracking import StageTrack
+from tasks.tracking.examples import Examples, remove_sent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ def perform(
         stage = load_stage(name)
         with (
             run.tracker.stage(name, params) as track,
-            StageReporter(name, track, run.console) as report,
+            StageReporter(name, track, run.console, _examples(run, track)) as report,
         ):
             outcome = execute(
                 stage, config, inputs, store=run.store, report=report, map_shards=map_as_tasks
@@ -73,6 +74,12 @@ def run_name() -> str:
     """What Prefect calls a flow run: the flow, and the workspace it works for."""
     workspace = flow_run.parameters.get("workspace", "workspace")
     return f"{flow_run.flow_name}-{Path(workspace).name}"
+
+
+def _examples(run: Session, track: StageTrack) -> Examples | None:
+    """Who takes text of documents while the stage runs; nobody unless the user allows it."""
+    remove_sent(run.workspace.state)
+    return Examples(run.workspace.state, run.run_id, track) if run.may_quote else None
 
 
 def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> None:

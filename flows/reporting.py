@@ -11,42 +11,63 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.live import Live
 
+from flows.progress_line import ProgressLine
+from model.errors import CorpusmithError
 from tasks.tracking import StageTrack
+from tasks.tracking.examples import Examples
 
 PREFECT_SECONDS = 5.0  # each update is a call to the API
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
 class StageReporter:
-    """The `Reporter` of one stage in one run; a context manager that clears its progress bar."""
+    """The `Reporter` of one stage in one run; a context manager that clears its line of progress.
 
-    def __init__(self, stage: str, track: StageTrack, console: Console) -> None:
+    Args:
+        stage: its name.
+        track: the stage's run of the tracker.
+        console: of the terminal.
+        examples: takes pages that quote documents; None while the user does not allow them.
+    """
+
+    def __init__(
+        self, stage: str, track: StageTrack, console: Console, examples: Examples | None = None
+    ) -> None:
         self._stage = stage
         self._track = track
         self._console = console
+        self._examples = examples
         self._log = get_run_logger()
-        self._bar = _ProgressBar(stage, console)
+        self._progress = _Progress(stage, console)
         self._artifact = _ProgressArtifact(stage)
 
     def __enter__(self) -> "StageReporter":
         return self
 
     def __exit__(self, *way_out: object) -> None:
-        self._bar.close()
+        self._progress.close()
         self._artifact.close()
 
     def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         self._track.metrics(values, step=step)
-        self._bar.note(values)
+        self._progress.note(values)
 
     def progress(self, done: int, total: int, unit: str) -> None:
-        self._bar.show(done, total, unit)
+        self._progress.show(done, total, unit)
         self._artifact.show(done, total)
 
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         create_table_artifact(table=[dict(row) for row in rows], key=f"{self._stage}-{name}")
+
+    def example(self, name: str, text: str) -> None:
+        if not self._examples:
+            return
+        try:
+            self._examples.show(name, text)
+        except (OSError, CorpusmithError) as error:  # no reason to end the stage
+            self.warning(f"{name} could not be shown: {error}")
 
     def message(self, text: str) -> None:
         self._console.print(f"{self._stage}: {text}", markup=False, highlight=False)
@@ -57,50 +78,35 @@ class StageReporter:
         self._log.warning(text)
 
 
-class _ProgressBar:
-    """A live bar on a terminal; a plain line now and then elsewhere."""
+class _Progress:
+    """The line of progress: live on a terminal, printed now and then elsewhere."""
 
     def __init__(self, stage: str, console: Console) -> None:
-        self._stage = stage
         self._console = console
-        self._note = ""
-        self._progress: Progress | None = None
+        self._line = ProgressLine(stage)
+        self._live: Live | None = None
         self._last_line_s = time.monotonic()
 
     def note(self, values: Mapping[str, float]) -> None:
-        loss = next((name for name in values if name.endswith("loss")), None)
-        self._note = f"{loss} {values[loss]:.3f}" if loss else self._note
+        self._line.note(values)
 
     def show(self, done: int, total: int, unit: str) -> None:
+        self._line.show(done, total, unit)
         if self._console.is_terminal:
-            self._show_bar(done, total, unit)
+            self._begin_live()
         elif time.monotonic() - self._last_line_s >= LINE_SECONDS:
             self._last_line_s = time.monotonic()
-            line = f"{self._stage}: {done} of {total} {unit} {self._note}".rstrip()
-            self._console.print(line, markup=False, highlight=False)
+            self._console.print(self._line.plain, markup=False, highlight=False)
 
     def close(self) -> None:
-        if self._progress:
-            self._progress.stop()
-            self._progress = None
+        if self._live:
+            self._live.stop()
+            self._live = None
 
-    def _show_bar(self, done: int, total: int, unit: str) -> None:
-        if not self._progress:
-            self._progress = Progress(
-                TextColumn("{task.description:<9}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[unit]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self._console,
-                transient=True,
-            )
-            self._progress.add_task(self._stage, total=total, unit=unit, note="")
-            self._progress.start()
-        self._progress.update(
-            self._progress.task_ids[0], completed=done, total=total, unit=unit, note=self._note
-        )
+    def _begin_live(self) -> None:
+        if not self._live:
+            self._live = Live(self._line, console=self._console, transient=True)
+            self._live.start()
 
 
 class _ProgressArtifact:

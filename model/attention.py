@@ -1,4 +1,4 @@
-"""Multi-head self-attention inside sequences, over rows or over one stream of tokens.
+"""Multi-head self-attention inside sequences: over rows, over one stream of tokens, or in blocks.
 
 Letters: B rows, L positions, N = B·L tokens of the stream, M of them, D hidden width, H heads,
 E head size, F half of it, R runs.
@@ -7,17 +7,19 @@ E head size, F half of it, R runs.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.attention.varlen import varlen_attn
 
 from model.batch import Batch, Runs
+from model.block_attention import BlockNeighbourhood, attend_blocks, block_neighbourhood
+from model.blocks import Blocks
 from model.config import EncoderConfig
-from model.rotary import rotary_table, rotate
+from model.rotary import rotary_table, rotate, wide
 
+STRETCH = 256  # queries of a windowed layer computed at once
 StreamKernel = Callable[[Tensor, Tensor, Tensor, Runs, int | None], Tensor]
 
 
@@ -29,31 +31,33 @@ class Neighbourhood:
         cos_BLF: float32 rotary table.
         sin_BLF: float32 rotary table.
         half_window: how far a position sees to each side; None = the whole sequence.
-        mask_B1LL: bool, True = attends; None where attention runs over the stream.
-        runs: where attention starts anew; None where attention runs over rows.
+        mask_B1LL: bool, True = attends; only where attention runs over rows.
+        runs: where attention starts anew; only where it runs over the stream.
+        blocks: the same as blocks; only where it runs over them.
     """
 
     cos_BLF: Tensor
     sin_BLF: Tensor
     half_window: int | None
-    mask_B1LL: Tensor | None
-    runs: Runs | None
+    mask_B1LL: Tensor | None = None
+    runs: Runs | None = None
+    blocks: BlockNeighbourhood | None = None
 
 
 def neighbourhood(
-    batch: Batch, config: EncoderConfig, *, full: bool, stream: bool
+    batch: Batch, config: EncoderConfig, *, full: bool, over: Blocks | Literal["rows", "stream"]
 ) -> Neighbourhood:
-    """Rotary table and mask (or runs, if `stream`) of `batch` for full or windowed layers."""
+    """Rotary table, and mask, runs or blocks of `batch`, for full or windowed layers."""
     theta = config.global_rope_theta if full else config.local_rope_theta
     half_window = None if full else config.half_window
-    cos_BLF, sin_BLF = rotary_table(batch.positions_BL, head_size=config.head_size, theta=theta)
-    return Neighbourhood(
-        cos_BLF,
-        sin_BLF,
-        half_window,
-        None if stream else attention_mask(batch, half_window),
-        batch.runs if stream else None,
-    )
+    tables = rotary_table(batch.positions_BL, head_size=config.head_size, theta=theta)
+    if over == "rows":
+        return Neighbourhood(*tables, half_window, mask_B1LL=attention_mask(batch, half_window))
+    if over == "stream":
+        return Neighbourhood(*tables, half_window, runs=batch.runs)
+    cos_NF, sin_NF = (table.flatten(0, 1) for table in tables)
+    blocks = block_neighbourhood(over, cos_NF, sin_NF, half_window)
+    return Neighbourhood(*tables, half_window, blocks=blocks)
 
 
 def attention_mask(batch: Batch, half_window: int | None) -> Tensor:
@@ -87,12 +91,7 @@ class Attention(nn.Module):
         With `positions_M` (int64, in the flattened batch) only those positions' share, as
         ``hidden_MD``.
         """
-        query_BLHE, key_BLHE, value_BLHE = self._project(hidden_BLD, where)
-        if where.runs is not None:
-            mixed_BLHE = attend_stream(query_BLHE, key_BLHE, value_BLHE, where)
-        else:
-            mixed_BLHE = attend_rows(query_BLHE, key_BLHE, value_BLHE, where)
-        output_BLD: Tensor = self.Wo(at(mixed_BLHE.flatten(2), positions_M))
+        output_BLD: Tensor = self.Wo(at(self._attend(hidden_BLD, where), positions_M))
         return output_BLD
 
     def probabilities(self, hidden_BLD: Tensor, where: Neighbourhood) -> Tensor:
@@ -109,11 +108,27 @@ class Attention(nn.Module):
         scores_BHLL = (scores_BHLL * scale).masked_fill(unseen_B1LL, float("-inf"))
         return scores_BHLL.softmax(dim=-1)
 
+    def _attend(self, hidden_BLD: Tensor, where: Neighbourhood) -> Tensor:
+        if where.blocks is not None:
+            mixed_BL3HE = self._mix(hidden_BLD)
+            gathered_NHE = attend_blocks(mixed_BL3HE.flatten(0, 1), where.blocks)
+            return gathered_NHE.reshape(hidden_BLD.shape)
+        query_BLHE, key_BLHE, value_BLHE = self._project(hidden_BLD, where)
+        attend = attend_rows if where.runs is None else attend_stream
+        if query_BLHE.device.type != "cpu":
+            return attend(query_BLHE, key_BLHE, value_BLHE, where).flatten(2)
+        # torch's CPU kernel is several times slower backwards in bfloat16 than in float32.
+        with torch.autocast("cpu", enabled=False):
+            gathered_BLHE = attend(wide(query_BLHE), wide(key_BLHE), wide(value_BLHE), where)
+        return gathered_BLHE.flatten(2).to(query_BLHE.dtype)
+
+    def _mix(self, hidden_BLD: Tensor) -> Tensor:
+        mixed_BLX: Tensor = self.Wqkv(hidden_BLD)
+        return mixed_BLX.view(*mixed_BLX.shape[:2], 3, self.num_heads, -1)
+
     def _project(self, hidden_BLD: Tensor, where: Neighbourhood) -> tuple[Tensor, Tensor, Tensor]:
-        mixed_BLX = self.Wqkv(hidden_BLD)
-        mixed_BL3HE = mixed_BLX.view(*mixed_BLX.shape[:2], 3, self.num_heads, -1)
         # Unbinding, not slicing: its gradient is one copy, where slices each fill a whole tensor.
-        query_BLHE, key_BLHE, value_BLHE = mixed_BL3HE.unbind(2)
+        query_BLHE, key_BLHE, value_BLHE = self._mix(hidden_BLD).unbind(2)
         cos_BL1F, sin_BL1F = where.cos_BLF[:, :, None], where.sin_BLF[:, :, None]
         return (
             rotate(query_BLHE, cos_BL1F, sin_BL1F),
@@ -133,24 +148,11 @@ def attend_rows(
     query_BLHE: Tensor, key_BLHE: Tensor, value_BLHE: Tensor, where: Neighbourhood
 ) -> Tensor:
     """Attention inside each row under the neighbourhood's mask."""
-    if query_BLHE.device.type == "cpu" and query_BLHE.dtype == torch.bfloat16:
-        # torch's CPU kernel is several times slower backwards in bfloat16 than in float32.
-        with torch.autocast("cpu", enabled=False):
-            wide_BLHE = _masked_attention(
-                query_BLHE.float(), key_BLHE.float(), value_BLHE.float(), where.mask_B1LL
-            )
-        return wide_BLHE.to(query_BLHE.dtype)
-    return _masked_attention(query_BLHE, key_BLHE, value_BLHE, where.mask_B1LL)
-
-
-def _masked_attention(
-    query_BLHE: Tensor, key_BLHE: Tensor, value_BLHE: Tensor, mask_B1LL: Tensor | None
-) -> Tensor:
     mixed_BHLE = functional.scaled_dot_product_attention(
         query_BLHE.transpose(1, 2),
         key_BLHE.transpose(1, 2),
         value_BLHE.transpose(1, 2),
-        attn_mask=mask_B1LL,
+        attn_mask=where.mask_B1LL,
     )
     return mixed_BHLE.transpose(1, 2)
 
@@ -180,6 +182,9 @@ def flash_stream(
     Runs of length zero (the repeated end of `runs.offsets_R1`) cost nothing. The window's ends
     are included on both sides.
     """
+    # Here, because it loads torch's compiler, which takes as long as everything else.
+    from torch.nn.attention.varlen import varlen_attn
+
     window = (-1, -1) if half_window is None else (half_window, half_window)
     mixed_NHE = varlen_attn(
         query_NHE,
@@ -197,22 +202,47 @@ def flash_stream(
 def loop_stream(
     query_NHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, runs: Runs, half_window: int | None
 ) -> Tensor:
-    """What `flash_stream` computes, run after run, on any device and in any precision."""
-    offsets = runs.offsets_R1.tolist()
-    mixed_NHE = torch.empty_like(query_NHE)
-    for start, end in pairwise(offsets):
-        if start == end:
-            continue
-        mask_LL = None if half_window is None else _band(end - start, half_window, query_NHE.device)
-        mixed_NHE[start:end] = functional.scaled_dot_product_attention(
-            query_NHE[start:end].transpose(0, 1)[None],
-            key_NHE[start:end].transpose(0, 1)[None],
-            value_NHE[start:end].transpose(0, 1)[None],
-            attn_mask=mask_LL,
-        )[0].transpose(0, 1)
-    return mixed_NHE
+    """What `flash_stream` computes, run after run, on any device and in any precision.
+
+    Windowed attention goes through a run in stretches of queries and sees only the keys that some
+    of them see: time and memory grow with length times window, not with length squared.
+    """
+    parts = [
+        _stretch(
+            query_NHE,
+            key_NHE,
+            value_NHE,
+            (first, min(first + step, end)),
+            (start, end),
+            half_window,
+        )
+        for start, end in pairwise(runs.offsets_R1.tolist())
+        for step in [max(1, end - start) if half_window is None else max(STRETCH, half_window)]
+        for first in range(start, end, step)
+    ]
+    return torch.cat(parts)
 
 
-def _band(length: int, half_window: int, device: torch.device) -> Tensor:
-    places_L = torch.arange(length, device=device)
-    return (places_L[:, None] - places_L[None, :]).abs() <= half_window
+def _stretch(
+    query_NHE: Tensor,
+    key_NHE: Tensor,
+    value_NHE: Tensor,
+    asked: tuple[int, int],
+    run: tuple[int, int],
+    half_window: int | None,
+) -> Tensor:
+    """What the queries from `asked[0]` to `asked[1]`, of one run, gather."""
+    seen, mask_QL = run, None
+    if half_window is not None:
+        seen = max(run[0], asked[0] - half_window), min(run[1], asked[1] + half_window)
+        places_Q, places_L = (
+            torch.arange(*ends, device=query_NHE.device) for ends in (asked, seen)
+        )
+        mask_QL = (places_Q[:, None] - places_L[None, :]).abs() <= half_window
+    mixed_1HQE = functional.scaled_dot_product_attention(
+        query_NHE[slice(*asked)].transpose(0, 1)[None],
+        key_NHE[slice(*seen)].transpose(0, 1)[None],
+        value_NHE[slice(*seen)].transpose(0, 1)[None],
+        attn_mask=mask_QL,
+    )
+    return mixed_1HQE[0].transpose(0, 1)

@@ -1,6 +1,8 @@
 """The shape of an encoder: everything that its weights depend on, and nothing else."""
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from model.errors import RequestError
 
@@ -28,6 +30,8 @@ class EncoderConfig:
         norm_eps: added to the variance in every LayerNorm.
         pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens.
         initializer_range: standard deviation of fresh weights.
+        tie_embeddings: whether the decoder of a masked language model is the embedding table;
+            else it is a matrix of its own.
 
     Raises:
         RequestError: sizes that do not fit each other.
@@ -50,15 +54,17 @@ class EncoderConfig:
     sep_id: int = 3
     mask_id: int = 4
     initializer_range: float = 0.02
+    tie_embeddings: bool = True
 
     def __post_init__(self) -> None:
         self._check_sizes()
+        self._check_constants()
         if self.hidden_size % self.num_heads or self.head_size % 2:
             raise RequestError(
                 f"num_heads = {self.num_heads} does not divide hidden_size = {self.hidden_size} "
                 "into heads of an even size; choose another number of heads"
             )
-        if max(self.special_ids) >= self.vocab_size:
+        if not all(map(self._is_id, self.special_ids)):
             raise RequestError(
                 f"vocab_size = {self.vocab_size} has no room for the special ids "
                 f"{self.special_ids}; choose a larger vocabulary"
@@ -75,8 +81,18 @@ class EncoderConfig:
             "local_attention",
             "global_attn_every_n_layers",
         ):
-            if getattr(self, name) < 1:
-                raise RequestError(f"{name} = {getattr(self, name)} must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise RequestError(f"{name} = {value!r} must be a whole number, at least 1")
+
+    def _is_id(self, value: Any) -> bool:
+        return isinstance(value, int) and 0 <= value < self.vocab_size
+
+    def _check_constants(self) -> None:
+        for name in ("global_rope_theta", "local_rope_theta", "norm_eps", "initializer_range"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise RequestError(f"{name} = {value!r} must be a number above 0")
 
     @property
     def head_size(self) -> int:

@@ -15,9 +15,11 @@ from torch.nn import functional
 
 from model.attention import Attention, Neighbourhood, at, neighbourhood
 from model.batch import Batch
+from model.block_attention import MAX_LENGTH
+from model.blocks import find_blocks
 from model.config import EncoderConfig
 
-AttentionPath = Literal["auto", "rows", "stream"]
+AttentionPath = Literal["auto", "rows", "stream", "blocks"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,10 @@ class Encoder(nn.Module):
     Args:
         config: the sizes.
         attention: "rows" uses masked attention over rows, "stream" attention over one stream of
-            tokens; "auto" takes the stream on CUDA in half precision, where its kernel exists.
+            tokens, "blocks" matrix products over sequences of about one length; "auto" takes
+            blocks on the CPU, the stream there for rows longer than
+            `model.block_attention.MAX_LENGTH` and on CUDA in half precision, where its kernel
+            exists, else rows.
     """
 
     def __init__(self, config: EncoderConfig, *, attention: AttentionPath = "auto") -> None:
@@ -109,7 +114,7 @@ class Encoder(nn.Module):
         values, but most of the last layer's work is left out.
         """
         hidden_BLD = self.embeddings(batch.token_ids_BL)
-        places = self._neighbourhoods(batch, stream=self._takes_stream(hidden_BLD))
+        places = self._neighbourhoods(batch, self._path(hidden_BLD))
         *before, last = self._blocks()
         for layer in before:
             hidden_BLD = layer(hidden_BLD, places[layer.is_full])
@@ -123,7 +128,7 @@ class Encoder(nn.Module):
         With `attention` each layer's probabilities are computed once more, explicitly.
         """
         hidden_BLD = self.embeddings(batch.token_ids_BL)
-        places = self._neighbourhoods(batch, stream=False)
+        places = self._neighbourhoods(batch, "rows")
         yield Observation(0, hidden_BLD, None)
         for k, layer in enumerate(self._blocks(), start=1):
             place = places[layer.is_full]
@@ -134,24 +139,30 @@ class Encoder(nn.Module):
             seen_BLD = self.final_norm(hidden_BLD) if k == len(self.layers) else hidden_BLD
             yield Observation(k, seen_BLD, attention_BHLL)
 
-    def _neighbourhoods(self, batch: Batch, *, stream: bool) -> dict[bool, Neighbourhood]:
+    def _neighbourhoods(
+        self, batch: Batch, path: Literal["rows", "stream", "blocks"]
+    ) -> dict[bool, Neighbourhood]:
         """The neighbourhood of full (True) and of sliding-window (False) layers."""
+        over = find_blocks(batch.runs) if path == "blocks" else path
         return {
-            full: neighbourhood(batch, self.config, full=full, stream=stream)
+            full: neighbourhood(batch, self.config, full=full, over=over)
             for full in {layer.is_full for layer in self._blocks()}
         }
 
     def _blocks(self) -> list[EncoderLayer]:
         return cast("list[EncoderLayer]", list(self.layers))
 
-    def _takes_stream(self, hidden_BLD: Tensor) -> bool:
+    def _path(self, hidden_BLD: Tensor) -> Literal["rows", "stream", "blocks"]:
         if self.attention != "auto":
-            return self.attention == "stream"
+            return self.attention
         kind = hidden_BLD.device.type
+        if kind == "cpu":
+            return "blocks" if hidden_BLD.shape[1] <= MAX_LENGTH else "stream"
         dtype = hidden_BLD.dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        return kind == "cuda" and dtype in (torch.bfloat16, torch.float16)
+        is_half = dtype in (torch.bfloat16, torch.float16)
+        return "stream" if kind == "cuda" and is_half else "rows"
 
 
 def _norm(config: EncoderConfig) -> nn.LayerNorm:

@@ -2,28 +2,35 @@
 
 A folder holds `config.json` and `model.safetensors`; nothing needs converting, because our
 modules carry the names of theirs. Both spellings of the rotary settings and layer types are
-written (transformers 4.48 and later, and 5).
+read and written (transformers 4.48 and later, and 5).
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.errors import ArtifactError
 from model.mlm import MaskedLanguageModel
+from model.weight_files import (
+    WEIGHTS_FILE,
+    StoredTensor,
+    read_tensors,
+    refuse_misfit,
+    stored_tensors,
+)
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
 ENCODER_PREFIX = "model."
-TIED_KEY = "decoder.weight"  # shared with the embedding table, stored once
+DECODER_KEY = "decoder.weight"  # of a tied decoder only the embedding table is stored
 EMBEDDING_KEY = "model.embeddings.tok_embeddings.weight"
-Model = TypeVar("Model", bound=nn.Module)
+FULL, SLIDING = "full_attention", "sliding_attention"
 
 # Parts of the layout that our encoder has in one form only: a folder that says otherwise holds
 # another architecture.
@@ -36,13 +43,14 @@ FIXED_SETTINGS: dict[str, Any] = {
     "mlp_bias": False,
     "decoder_bias": True,
     "classifier_bias": False,
-    "tie_word_embeddings": True,
 }
 
 
 def save_masked_lm(model: MaskedLanguageModel, folder: Path) -> None:
     """Writes `config.json` and `model.safetensors` for `AutoModelForMaskedLM` into `folder`."""
-    weights = {name: value for name, value in model.state_dict().items() if name != TIED_KEY}
+    weights: dict[str, Tensor] = model.state_dict()
+    if model.config.tie_embeddings:
+        del weights[DECODER_KEY]
     _save(weights, model.config, "ModernBertForMaskedLM", folder)
 
 
@@ -51,17 +59,32 @@ def save_encoder(encoder: Encoder, folder: Path) -> None:
     _save(encoder.state_dict(), encoder.config, "ModernBertModel", folder)
 
 
-def load_masked_lm(folder: Path) -> MaskedLanguageModel:
+def load_masked_lm(folder: Path, config: EncoderConfig | None = None) -> MaskedLanguageModel:
     """The masked language model in `folder`, float32, on the CPU.
+
+    Args:
+        folder: holds `config.json` and the weights, in one file or in shards.
+        config: as `encoder_config_from` says if not given.
 
     Raises:
         ArtifactError: no such model there, or its weights do not fit its config.
     """
-    model = MaskedLanguageModel(encoder_config_from(folder))
-    weights = _read_weights(folder)
-    if EMBEDDING_KEY in weights:
-        weights[TIED_KEY] = weights[EMBEDDING_KEY]
-    return _filled(model, weights, folder)
+    config = config or encoder_config_from(folder)
+    stored = stored_tensors(folder)
+    shapes = _shapes(MaskedLanguageModel, config, stored, folder)
+    copy = None
+    if config.tie_embeddings:
+        del shapes[DECODER_KEY]
+        copy = stored.pop(DECODER_KEY, None)
+    refuse_misfit(stored, shapes, folder)
+    weights = read_tensors(stored)
+    if config.tie_embeddings:
+        weights[DECODER_KEY] = weights[EMBEDDING_KEY]
+    if copy is not None:
+        _refuse_other_decoder(copy, weights[EMBEDDING_KEY], folder)
+    model = MaskedLanguageModel(config)
+    model.load_state_dict(weights)
+    return model
 
 
 def load_encoder(folder: Path) -> Encoder:
@@ -70,46 +93,55 @@ def load_encoder(folder: Path) -> Encoder:
     Raises:
         ArtifactError: no such model there, or its weights do not fit its config.
     """
-    weights = _read_weights(folder)
-    if any(name.startswith(ENCODER_PREFIX) for name in weights):
-        weights = {
+    config = encoder_config_from(folder)
+    stored = stored_tensors(folder)
+    if any(name.startswith(ENCODER_PREFIX) for name in stored):
+        stored = {
             name.removeprefix(ENCODER_PREFIX): value
-            for name, value in weights.items()
+            for name, value in stored.items()
             if name.startswith(ENCODER_PREFIX)
         }
-    return _filled(Encoder(encoder_config_from(folder)), weights, folder)
+    refuse_misfit(stored, _shapes(Encoder, config, stored, folder), folder)
+    encoder = Encoder(config)
+    encoder.load_state_dict(read_tensors(stored))
+    return encoder
 
 
-def encoder_config_from(folder: Path) -> EncoderConfig:
-    """The sizes that `folder`'s `config.json` states.
+def encoder_config_from(
+    folder: Path, special_ids: Mapping[str, int] | None = None
+) -> EncoderConfig:
+    """The sizes and constants that `folder`'s `config.json` states.
 
-    The ids of [UNK] and [MASK], which transformers does not store, are this project's own where
-    the file lacks them.
+    Args:
+        folder: holds the file.
+        special_ids: by name (`pad_id`, ...) what to say instead of what the file does. Without
+            them the ids of [UNK] and [MASK], which transformers does not store, are this
+            project's own where the file lacks them.
 
     Raises:
         ArtifactError: no readable config there, or one of another architecture.
     """
-    settings = _read_settings(folder / CONFIG_FILE)
+    path = folder / CONFIG_FILE
+    settings = _read_settings(path)
     for name, value in FIXED_SETTINGS.items():
         if settings.get(name, value) != value:
             raise ArtifactError(
-                f"{folder / CONFIG_FILE}: {name} = {settings[name]!r}, but this encoder only has "
-                f"{value!r}; choose another model"
+                f"{path}: {name} = {settings[name]!r}, but this encoder only has {value!r}; "
+                "choose another model"
             )
     try:
-        return _encoder_config(settings)
+        return _encoder_config(settings, special_ids or _special_ids(settings))
     except KeyError as missing:
         raise ArtifactError(
-            f"{folder / CONFIG_FILE} lacks {missing}; choose a folder with a whole model"
+            f"{path} lacks {missing}; choose a folder with a whole model"
         ) from missing
-    except ValueError as error:
-        raise ArtifactError(f"{folder / CONFIG_FILE}: {error}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path}: {error}; choose another model") from error
 
 
 def settings_for(config: EncoderConfig, architecture: str) -> dict[str, Any]:
     """What `config.json` says about an encoder of these sizes."""
-    thetas = (config.global_rope_theta, config.local_rope_theta)
-    kinds = ("full_attention", "sliding_attention")
+    thetas = {FULL: config.global_rope_theta, SLIDING: config.local_rope_theta}
     return FIXED_SETTINGS | {
         "architectures": [architecture],
         "vocab_size": config.vocab_size,
@@ -123,13 +155,15 @@ def settings_for(config: EncoderConfig, architecture: str) -> dict[str, Any]:
         "initializer_cutoff_factor": 2.0,
         "local_attention": config.local_attention,
         "global_attn_every_n_layers": config.global_attn_every_n_layers,
-        "layer_types": [kinds[not config.is_full_layer(k)] for k in range(config.num_layers)],
+        "layer_types": [
+            FULL if config.is_full_layer(k) else SLIDING for k in range(config.num_layers)
+        ],
         "global_rope_theta": config.global_rope_theta,
         "local_rope_theta": config.local_rope_theta,
         "rope_parameters": {
-            kind: {"rope_type": "default", "rope_theta": theta}
-            for kind, theta in zip(kinds, thetas, strict=True)
+            kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in thetas.items()
         },
+        "tie_word_embeddings": config.tie_embeddings,
         "dtype": "float32",
         "torch_dtype": "float32",
         **_special_id_settings(config),
@@ -163,10 +197,8 @@ def _inactive_settings() -> dict[str, Any]:
     }
 
 
-def _encoder_config(settings: dict[str, Any]) -> EncoderConfig:
-    rope = settings.get("rope_parameters") or {}
-    global_theta = rope.get("full_attention", {}).get("rope_theta")
-    local_theta = rope.get("sliding_attention", {}).get("rope_theta")
+def _encoder_config(settings: dict[str, Any], special_ids: Mapping[str, int]) -> EncoderConfig:
+    global_theta, local_theta = _rope_thetas(settings)
     num_layers = settings["num_hidden_layers"]
     return EncoderConfig(
         vocab_size=settings["vocab_size"],
@@ -175,18 +207,42 @@ def _encoder_config(settings: dict[str, Any]) -> EncoderConfig:
         num_heads=settings["num_attention_heads"],
         intermediate_size=settings["intermediate_size"],
         max_position_embeddings=settings["max_position_embeddings"],
-        global_rope_theta=global_theta or settings.get("global_rope_theta", 160000.0),
-        local_rope_theta=local_theta or settings.get("local_rope_theta", 10000.0),
+        global_rope_theta=global_theta,
+        local_rope_theta=local_theta,
         local_attention=settings.get("local_attention", 128),
         global_attn_every_n_layers=_full_layer_spacing(settings, num_layers),
         norm_eps=settings.get("norm_eps", 1e-5),
-        pad_id=settings["pad_token_id"],
-        unk_id=settings.get("unk_token_id", 1),
-        cls_id=settings["cls_token_id"],
-        sep_id=settings["sep_token_id"],
-        mask_id=settings.get("mask_token_id", 4),
         initializer_range=settings.get("initializer_range", 0.02),
+        tie_embeddings=bool(settings.get("tie_word_embeddings", True)),
+        **special_ids,
     )
+
+
+def _special_ids(settings: dict[str, Any]) -> dict[str, int]:
+    return {
+        "pad_id": settings["pad_token_id"],
+        "unk_id": settings.get("unk_token_id", 1),
+        "cls_id": settings["cls_token_id"],
+        "sep_id": settings["sep_token_id"],
+        "mask_id": settings.get("mask_token_id", 4),
+    }
+
+
+def _rope_thetas(settings: dict[str, Any]) -> tuple[float, float]:
+    """Of full and of sliding-window layers, in the spelling of transformers 5, else of 4.48."""
+    rope = settings.get("rope_parameters") or {}
+    parts = {kind: rope.get(kind) or {} for kind in (FULL, SLIDING)}
+    scalings = [settings.get("rope_scaling"), *parts.values()]
+    for scaling in filter(None, scalings):
+        kind = scaling.get("rope_type", "default")
+        if kind != "default":
+            raise ValueError(f"its rotary positions are scaled (rope_type = {kind!r})")
+    global_theta = settings.get("global_rope_theta", 160000.0)
+    local_theta = settings.get("local_rope_theta", 10000.0)
+    global_theta = parts[FULL].get("rope_theta", global_theta)
+    local_theta = parts[SLIDING].get("rope_theta", local_theta)
+    # In 4.48 none means: as in full layers.
+    return global_theta, global_theta if local_theta is None else local_theta
 
 
 def _full_layer_spacing(settings: dict[str, Any], num_layers: int) -> int:
@@ -194,7 +250,7 @@ def _full_layer_spacing(settings: dict[str, Any], num_layers: int) -> int:
     kinds = settings.get("layer_types")
     if kinds is None:
         return int(settings.get("global_attn_every_n_layers", 3))
-    full = [kind == "full_attention" for kind in kinds]
+    full = [kind == FULL for kind in kinds]
     for spacing in range(1, num_layers + 1):
         if full == [layer % spacing == 0 for layer in range(num_layers)]:
             return spacing
@@ -223,29 +279,32 @@ def _read_settings(path: Path) -> dict[str, Any]:
     return settings
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    path = folder / WEIGHTS_FILE
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} is missing; choose a folder with a saved model") from error
-    except SafetensorError as error:
-        raise ArtifactError(f"{path} is damaged ({error}); write it again") from error
-    return weights
+def _shapes(
+    kind: Callable[[EncoderConfig], nn.Module],
+    config: EncoderConfig,
+    stored: Mapping[str, StoredTensor],
+    folder: Path,
+) -> dict[str, tuple[int, ...]]:
+    """The shapes that a model of this kind has, found without memory for its weights.
 
-
-def _filled(model: Model, weights: dict[str, Tensor], folder: Path) -> Model:
-    wanted = model.state_dict()
-    if wrong := sorted(set(wanted) ^ set(weights)):
+    A config may ask for any size, so one that the stored tensors could not fill is refused first.
+    """
+    width = config.hidden_size
+    largest = width * max(config.vocab_size, 3 * width, 2 * config.intermediate_size)
+    num_elements = sum(tensor.num_elements for tensor in stored.values())
+    if config.num_layers > len(stored) or largest > num_elements:
         raise ArtifactError(
-            f"{folder / WEIGHTS_FILE}: missing or unexpected {', '.join(wrong[:3])}"
-            f"{' …' if len(wrong) > 3 else ''}; its config.json describes another model"
+            f"{folder / CONFIG_FILE} describes a larger model than its weights are; choose a "
+            "folder whose parts belong together"
         )
-    for name, value in wanted.items():
-        if value.shape != weights[name].shape:
-            raise ArtifactError(
-                f"{folder / WEIGHTS_FILE}: {name} has shape {list(weights[name].shape)} where "
-                f"config.json asks for {list(value.shape)}"
-            )
-    model.load_state_dict(weights)
-    return model
+    with torch.device("meta"):
+        return {name: tuple(value.shape) for name, value in kind(config).state_dict().items()}
+
+
+def _refuse_other_decoder(decoder: StoredTensor, embedding_VD: Tensor, folder: Path) -> None:
+    """Some writers store a tied decoder as well; then both must say the same."""
+    if not torch.equal(read_tensors({DECODER_KEY: decoder})[DECODER_KEY], embedding_VD):
+        raise ArtifactError(
+            f"{folder / CONFIG_FILE}: tie_word_embeddings is true, but {DECODER_KEY} is stored and "
+            "is not the embedding table; set it to false there"
+        )

@@ -4,14 +4,14 @@ The attributes are named so that `state_dict` has the keys of Hugging Face's Mod
 Letters: B rows, L positions, M masked positions, D hidden width, V vocabulary.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from model.batch import Batch
 from model.config import EncoderConfig
 from model.encoder import AttentionPath, Encoder
-
-IGNORED = -100  # the target of a position that does not count
+from model.prediction_loss import IGNORED, prediction_loss
 
 
 class PredictionHead(nn.Module):
@@ -28,7 +28,10 @@ class PredictionHead(nn.Module):
 
 
 class MaskedLanguageModel(nn.Module):
-    """The encoder with a decoder that shares the embedding table and has a bias of its own."""
+    """The encoder with a head and a decoder, which is the embedding table or its own matrix.
+
+    The decoder's bias is its own in either case; see `EncoderConfig.tie_embeddings`.
+    """
 
     def __init__(self, config: EncoderConfig, *, attention: AttentionPath = "auto") -> None:
         super().__init__()
@@ -36,7 +39,8 @@ class MaskedLanguageModel(nn.Module):
         self.model = Encoder(config, attention=attention)
         self.head = PredictionHead(config)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
-        self.decoder.weight = self.model.embeddings.tok_embeddings.weight
+        if config.tie_embeddings:
+            self.decoder.weight = self.model.embeddings.tok_embeddings.weight
 
     def logits(self, hidden_MD: Tensor) -> Tensor:
         """Scores ``logits_MV`` of every token of the vocabulary; any leading dimensions."""
@@ -49,6 +53,23 @@ class MaskedLanguageModel(nn.Module):
         Exact: what is left out would not enter the loss, and is most of a small model's work.
         """
         return self.logits(self.model(batch, positions_M))
+
+
+class MaskedLoss(nn.Module):
+    """The loss of a masked language model as a module, so that ranks can share its gradient."""
+
+    def __init__(self, model: MaskedLanguageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, positions_M: Tensor, targets_M: Tensor) -> Tensor:
+        """What `summed_loss` says of the model's scores, without ever holding all of them."""
+        hidden_MD = self.model.head(self.model.model(batch, positions_M))
+        kind = hidden_MD.device.type
+        if torch.is_autocast_enabled(kind):
+            hidden_MD = hidden_MD.to(torch.get_autocast_dtype(kind))
+        decoder = self.model.decoder
+        return prediction_loss(hidden_MD, decoder.weight, decoder.bias, targets_M)
 
 
 def summed_loss(logits_MV: Tensor, targets_M: Tensor) -> Tensor:

@@ -17,16 +17,26 @@ def rotary_table(positions_BL: Tensor, *, head_size: int, theta: float) -> tuple
         head_size: size of a head, even.
         theta: base of the wavelengths.
     """
-    exponents_F = torch.arange(0, head_size, 2, device=positions_BL.device, dtype=torch.float32)
-    frequencies_F = 1.0 / (theta ** (exponents_F / head_size))
+    frequencies_F = frequencies(head_size, theta, positions_BL.device)
     angles_BLF = positions_BL[..., None].float() * frequencies_F
     return angles_BLF.cos(), angles_BLF.sin()
 
 
+def frequencies(head_size: int, theta: float, device: torch.device | None = None) -> Tensor:
+    """Radians ``frequencies_F``, float32, by which each pair of components turns at a position."""
+    exponents_F = torch.arange(0, head_size, 2, device=device, dtype=torch.float32)
+    return 1.0 / (theta ** (exponents_F / head_size))
+
+
 def rotate(vectors_E: Tensor, cos_F: Tensor, sin_F: Tensor) -> Tensor:
     """`vectors_E` turned by the table, in their own dtype; leading dimensions broadcast."""
-    first_F, second_F = vectors_E.float().chunk(2, dim=-1)
+    first_F, second_F = wide(vectors_E).chunk(2, dim=-1)
     turned_E = torch.cat(
         (first_F * cos_F - second_F * sin_F, second_F * cos_F + first_F * sin_F), dim=-1
     )
     return turned_E.to(vectors_E.dtype)
+
+
+def wide(values: Tensor) -> Tensor:
+    """`values` in float32, or as they are where they are wider."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -21,7 +21,8 @@ from model.huggingface import load_masked_lm, save_masked_lm
 from model.mlm import MaskedLanguageModel
 from model.optimizers import Optimizers
 
-FORMAT = 1
+FORMAT = 2
+READABLE_FORMATS = (1, 2)  # what the first one does not have is as it is at the beginning
 STATE_FILE = "state.json"
 OPTIMIZER_FILE = "optimizer.safetensors"
 
@@ -40,6 +41,10 @@ class TrainingState:
         validation: the newest validation's measures.
         validated_step: the update after which they were taken; -1 = never.
         curve: (step, measure, value) of everything reported that does not depend on the clock.
+        num_skipped_rows: rows passed over so far, because the loss went wrong near them.
+        num_rollbacks: how often that led back to a checkpoint.
+        loss_window: losses of the newest steps, in which spikes are looked for.
+        samples: examples taken at each validation, JSON values, each with its "step".
     """
 
     step: int = 0
@@ -51,6 +56,10 @@ class TrainingState:
     validation: dict[str, float] = field(default_factory=dict)
     validated_step: int = -1
     curve: list[tuple[int, str, float]] = field(default_factory=list)
+    num_skipped_rows: int = 0
+    num_rollbacks: int = 0
+    loss_window: list[float] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
 
 
 def save_state(
@@ -120,13 +129,14 @@ def library_versions() -> dict[str, str]:
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = record["format"] == FORMAT and {"fingerprint", "state"} <= record.keys()
+        known = record["format"] in READABLE_FORMATS and {"fingerprint", "state"} <= record.keys()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"{path} is no training state ({error}); remove it") from error
     if not known:
         raise ArtifactError(
-            f"{path} has format {record['format']}, this version reads {FORMAT}; remove the "
-            "checkpoints to train from the beginning"
+            f"{path} has format {record['format']}, this version reads "
+            f"{' and '.join(map(str, READABLE_FORMATS))}; remove the checkpoints to train from "
+            "the beginning"
         )
     return record
 

@@ -25,6 +25,12 @@ class Reporter(Protocol):
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Show a small table, each row a mapping from the columns' names."""
 
+    def example(self, name: str, text: str) -> None:
+        """Show a page that quotes documents under a file's name, where the user allows it.
+
+        A later page of the same name replaces it.
+        """
+
     def message(self, text: str) -> None:
         """Say one line to whoever watches."""
 

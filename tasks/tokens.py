@@ -18,6 +18,7 @@ TokenIds = npt.NDArray[Any]
 Int64s = npt.NDArray[np.int64]
 
 SUMMARY = "tokens.json"
+DOC_ID = "doc_id"  # a column of the token files since tokenize's version 2
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,29 @@ class TokenizedCorpus:
         """UTF-8 bytes of each document's text, int64, in corpus order."""
         columns = [batch.column("num_bytes").to_numpy() for batch in self._batches(split)]
         return np.concatenate([np.empty(0, np.int64), *columns])
+
+    def document_ids(self, split: str, numbers: Sequence[int]) -> list[str]:
+        """What the user calls the documents at these places of `documents`; reads only those.
+
+        Raises:
+            ArtifactError: the tokens were made by an earlier version, which kept no ids.
+            IndexError: the split has no document of such a number.
+        """
+        batches = self._batches(split)
+        if any(DOC_ID not in batch.schema.names for batch in batches):
+            raise ArtifactError(
+                f"{self.folder} does not name its documents, an earlier version made it: delete "
+                "the artifact and run tokenize"
+            )
+        ends = np.cumsum([batch.num_rows for batch in batches], dtype=np.int64)
+        num_documents = int(ends[-1]) if len(ends) else 0
+        ids = []
+        for number in numbers:
+            place = range(num_documents)[number]
+            batch = int(np.searchsorted(ends, place, side="right"))
+            within = place - (int(ends[batch]) - batches[batch].num_rows)
+            ids.append(str(batches[batch].column(DOC_ID)[within].as_py()))
+        return ids
 
     def packed(self, split: str) -> PackedTokens:
         """The training rows of a split; train and validation have them."""

@@ -1,4 +1,7 @@
-"""One pretraining run put together: model, data, checkpoints and who hears of it."""
+"""One pretraining run put together: model, data, checkpoints and who hears of it.
+
+Letters: R rows, C columns of a matrix.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,30 +11,28 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from model.config import EncoderConfig
-from model.errors import CorpusError
+from model.course import TrainingSettings
 from model.huggingface import save_masked_lm
-from model.masked_batches import TrainingRows, ValidationRows
+from model.initialization import predict_frequencies
 from model.mlm import MaskedLanguageModel
+from model.neighbour_heads import look_at_neighbours
 from model.optimizers import Optimizers, OptimizerSettings
-from model.packing import PackedTokens
-from model.state import TrainingState, load_state, save_state
-from model.training import Training, TrainingHooks, TrainingSettings
+from model.ranks import ALONE, Ranks
+from model.training import Training, TrainingHooks
 from model.validation import Validation, unigram_loss
-from tasks.checkpoints import newest_checkpoint, write_checkpoint
+from tasks.pretrain.bad_batch import write_failed_batch
 from tasks.pretrain.config import PretrainConfig
-from tasks.pretrain.initial import initial_model, sources
+from tasks.pretrain.data import PretrainingData
+from tasks.pretrain.guesses import GUESSES_FILE, Guesses, guesses_page
+from tasks.pretrain.initial import initial_encoder, initial_model, sources
+from tasks.pretrain.saved import CHECKPOINTS, SavedStates
 from tasks.pretrain.sizes import training_flops_per_token
-from tasks.pretrain.tokenizer_files import TOKENIZER_FILE, TokenizerFiles
+from tasks.pretrain.tokenizer_files import TOKENIZER_FILE, TokenizerFiles, read_tokenizer
 from tasks.runtime.devices import peak_flops, pick_device, pick_precision
 from tasks.stage import Reporter, StageContext
 from tasks.tokens import TokenizedCorpus, TokensSummary
-
-CHECKPOINTS = "checkpoints"
-VALIDATION_MASK_FRAC = 0.15
-DOCUMENTS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class PretrainingRun:
         encoder: sizes of the encoder.
         device: where to compute.
         precision: of the matrix products.
+        ranks: who trains together.
     """
 
     context: StageContext
@@ -51,6 +53,7 @@ class PretrainingRun:
     encoder: EncoderConfig
     device: torch.device
     precision: torch.dtype
+    ranks: Ranks = ALONE
 
     @property
     def config(self) -> PretrainConfig:
@@ -58,16 +61,20 @@ class PretrainingRun:
         config: PretrainConfig = self.context.config
         return config
 
+    @property
+    def report(self) -> Reporter:
+        """Who hears of the run."""
+        return self.context.report
+
     @cached_property
     def tokenizer(self) -> TokenizerFiles:
         """The vocabulary's files."""
-        return TokenizerFiles(self.context.inputs["vocab"].file(TOKENIZER_FILE), self.encoder)
+        return TokenizerFiles(self._vocabulary, self.encoder)
 
     @cached_property
     def model(self) -> MaskedLanguageModel:
-        """The model, on its device; compiled where the settings say so."""
-        vocabulary = self.context.inputs["vocab"].file(TOKENIZER_FILE)
-        model = initial_model(self.config, self.encoder, vocabulary).to(self.device)
+        """The model, on its device, without weights; compiled where the settings say so."""
+        model = MaskedLanguageModel(self.encoder).to(self.device)
         if self.compiled:
             for layer in model.model.layers:
                 layer.compile()
@@ -79,31 +86,54 @@ class PretrainingRun:
         return Optimizers(
             self.model,
             OptimizerSettings(
-                learning_rate=self.config.learning_rate,
-                muon_learning_rate=self.config.muon_learning_rate,
+                learning_rate=self.config.rates.learning_rate,
+                muon_learning_rate=self.config.rates.muon_learning_rate,
                 weight_decay=self.config.weight_decay,
                 grad_clip=self.config.grad_clip,
                 muon_dtype=self.precision,
+                has_muon=self.config.optimizer == "muon",
+                num_heads=self.encoder.num_heads,
             ),
         )
 
     @cached_property
+    def saved(self) -> SavedStates:
+        """The run's checkpoints."""
+        return SavedStates(
+            folder=self.context.output / CHECKPOINTS,
+            model=self.model,
+            optimizers=self.optimizers,
+            fingerprint=self._fingerprint(),
+            ranks=self.ranks,
+            report=self.report,
+            write_beside=self.tokenizer.write,
+        )
+
+    @cached_property
+    def data(self) -> PretrainingData:
+        """What it learns from and is examined on."""
+        return PretrainingData(self.config, self.tokens, self._vocabulary, self.encoder)
+
+    @cached_property
     def validation(self) -> Validation:
         """The examination, with its batches made once."""
-        rows = ValidationRows(
-            rows=self._packed("validation"),
-            config=self.encoder,
-            row_tokens=self.tokens.summary.row_tokens,
-            max_rows=self.config.validation_rows,
-            micro_rows=self.micro_rows,
-            mask_frac=VALIDATION_MASK_FRAC,
-            seed=self.config.seed,
-        )
         return Validation(
-            batches=list(rows.batches()),
+            batches=self.data.validation_batches(),
             token_bytes_V=torch.tensor(self.tokenizer.token_bytes(self.encoder.vocab_size)),
             device=self.device,
             precision=self.precision,
+            ranks=self.ranks,
+        )
+
+    @cached_property
+    def guesses(self) -> Guesses:
+        """Passages of validation that show what the model does."""
+        return Guesses.of(
+            self.validation.batches,
+            read_tokenizer(self._vocabulary),
+            device=self.device,
+            precision=self.precision,
+            seed=self.config.seed,
         )
 
     @property
@@ -113,41 +143,38 @@ class PretrainingRun:
             self.config.compile == "auto" and self.device.type == "cuda"
         )
 
-    @property
-    def micro_rows(self) -> int:
-        """Rows computed at once."""
-        return min(self.config.micro_rows or self.config.rows_per_step, self.config.rows_per_step)
-
     def training(self, should_stop: Callable[[], bool]) -> Training:
         """The loop, at the newest checkpoint that is whole or at the beginning.
 
         Raises:
             ArtifactError: the checkpoint is of other settings or data.
         """
-        rows = TrainingRows(
-            rows=self._packed("train"),
-            config=self.encoder,
-            row_tokens=self.tokens.summary.row_tokens,
-            rows_per_step=self.config.rows_per_step,
-            micro_rows=self.micro_rows,
-            mask_frac=self.config.mask_frac,
-            seed=self.config.seed,
-            fixed_shapes=self.compiled,
-        )
         hooks = TrainingHooks(
-            on_metrics=self._report,
-            on_checkpoint=self._write_checkpoint,
+            on_metrics=lambda step, values: self._report(training, step, values),
+            on_checkpoint=self.saved.write,
             on_progress=lambda step: self.report.progress(step, self.config.max_steps, "steps"),
+            on_rollback=lambda: self.saved.roll_back(lambda: self._begin_anew(None)),
+            on_bad_batch=self._name_bad_batch,
             validate=lambda: self.validation(self.model),
+            examples=lambda: self.guesses(self.model),
             should_stop=should_stop,
         )
-        state = self._resumed_state()
-        return Training(self.model, self.optimizers, rows, self._settings(), hooks, state)
+        rows = self.data.training_rows(fixed_shapes=self.compiled, ranks=self.ranks)
+        state = self.saved.resume()
+        if not state.step:
+            self._begin_anew(self.report.message)
+        training = Training(
+            self.model, self.optimizers, rows, self._settings(), hooks, state, self.ranks
+        )
+        return training
 
-    @property
-    def report(self) -> Reporter:
-        """Who hears of the run."""
-        return self.context.report
+    def announce(self, training: Training) -> None:
+        """Says where training begins."""
+        if training.resumed_from_step:
+            self.report.message(f"pretraining goes on after step {training.resumed_from_step}")
+        else:
+            origin = self.config.init_from or "fresh weights"
+            self.report.message(f"pretraining begins at step 0 from {origin}")
 
     def write_model(self, folder: Path) -> None:
         """Writes what transformers loads: weights, config, tokenizer."""
@@ -157,7 +184,11 @@ class PretrainingRun:
     def unigram_loss(self) -> float:
         """Loss on the masked validation tokens of a guess by frequency in the training split."""
         targets_M = np.concatenate([batch.targets_M.numpy() for batch in self.validation.batches])
-        return unigram_loss(self._token_counts(), targets_M)
+        return unigram_loss(self.data.token_counts, targets_M)
+
+    @property
+    def _vocabulary(self) -> Path:
+        return self.context.inputs["vocab"].file(TOKENIZER_FILE)
 
     def _settings(self) -> TrainingSettings:
         minutes = self.config.max_minutes
@@ -168,81 +199,75 @@ class PretrainingRun:
             decay_frac=self.config.decay_frac,
             num_validations=self.config.validations,
             num_checkpoints=self.config.num_checkpoints,
+            checkpoint_seconds=self.config.checkpoint_minutes * 60,
+            max_rollbacks=self.config.max_rollbacks,
             precision=self.precision,
             device=self.device,
         )
 
     def _fingerprint(self) -> dict[str, Any]:
         """What a resumed run must share with the one that left the checkpoint."""
-        settings = {f"pretrain.{key}": value for key, value in self.config.identity().items()}
+        settings = {**self.config.identity(), **self.config.rates._asdict()}
         content = {name: artifact.ref.content_id for name, artifact in self.context.inputs.items()}
-        return {**settings, **content, **(sources(self.config) or {})}
+        named = {f"pretrain.{key}": value for key, value in settings.items()}
+        return {**named, **content, **(sources(self.config) or {})}
 
-    def _resumed_state(self) -> TrainingState:
-        found = newest_checkpoint(
-            self.context.output / CHECKPOINTS,
-            on_damaged=lambda folder: self.report.warning(
-                f"checkpoint {folder.name} is damaged and was removed: its steps run again"
-            ),
-        )
-        if found is None:
-            return TrainingState()
-        state = load_state(found.folder, self.model, self.optimizers, self._fingerprint())
-        self.report.message(f"pretraining goes on after step {state.step}")
-        return state
+    def _begin_anew(self, say: Callable[[str], None] | None) -> None:
+        """Puts model and optimizers where they are before the first update."""
+        model = initial_model(self.config, self.encoder, self._vocabulary, say)
+        if self.config.init_from is None:
+            predict_frequencies(model, torch.from_numpy(self.data.token_counts))
+            if self.config.initial_heads == "neighbours":
+                look_at_neighbours(model, self.encoder)
+        self.model.load_state_dict(model.state_dict())
+        self.optimizers.forget()
 
-    def _write_checkpoint(self, state: TrainingState) -> None:
-        def write_files(folder: Path) -> None:
-            save_state(folder, self.model, self.optimizers, state, self._fingerprint())
-            self.tokenizer.write(folder)
+    def _name_bad_batch(self, step: int, chosen: list[tuple[int, int]]) -> str:
+        return write_failed_batch(self.context.output, self.tokens, step, chosen)
 
-        write_checkpoint(self.context.output / CHECKPOINTS, state.step, write_files)
-
-    def _report(self, step: int, values: dict[str, float]) -> None:
+    def _report(self, training: Training, step: int, values: dict[str, float]) -> None:
         peak = peak_flops(self.device)
         if peak and "tokens_per_second" in values:
-            values = {**values, "mfu": values["tokens_per_second"] * self._token_flops() / peak}
+            mask_frac = values.get("mask_frac", self.config.mask_frac)
+            flops = values["tokens_per_second"] * self._token_flops(mask_frac)
+            values = {**values, "mfu": flops / (peak * self.ranks.num_ranks)}
         self.report.metrics(values, step=step)
+        if "validation_loss" in values:
+            self.report.example(GUESSES_FILE, guesses_page(training.state.samples))
 
-    def _token_flops(self) -> float:
+    def _token_flops(self, mask_frac: float) -> float:
         return training_flops_per_token(
             self.config.shape,
             self.encoder.vocab_size,
             row_tokens=self.tokens.summary.row_tokens,
-            mask_frac=self.config.mask_frac,
+            mask_frac=mask_frac,
         )
 
-    def _packed(self, split: str) -> PackedTokens:
-        packed = self.tokens.packed(split)
-        if not packed.num_rows:
-            raise CorpusError(f"the {split} split holds no tokens: give ingest more text")
-        return packed
 
-    def _token_counts(self) -> NDArray[np.int64]:
-        documents = self.tokens.documents("train")
-        counts_V = np.zeros(self.encoder.vocab_size, dtype=np.int64)
-        for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
-            token_ids = np.concatenate(documents[start : start + DOCUMENTS_AT_ONCE])
-            counts_V += np.bincount(token_ids, minlength=len(counts_V))
-        return counts_V
-
-
-def prepare(context: StageContext) -> PretrainingRun:
+def prepare(
+    context: StageContext, *, device: torch.device | None = None, ranks: Ranks = ALONE
+) -> PretrainingRun:
     """The run that the context asks for; nothing is computed yet.
 
+    Args:
+        context: the stage's.
+        device: where to compute; None = as the settings say.
+        ranks: who trains together.
+
     Raises:
-        RequestError: a device that is not there.
+        RequestError: a device that is not there, or an encoder to start from that does not fit.
         ArtifactError: an input is damaged.
     """
     config: PretrainConfig = context.config
-    device = pick_device(config.device)
+    device = device or pick_device(config.device)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     return PretrainingRun(
         context,
         tokens,
-        encoder_config(config, tokens.summary),
+        initial_encoder(config, encoder_config(config, tokens.summary)),
         device,
         pick_precision(config.precision, device),
+        ranks,
     )
 
 
@@ -252,6 +277,7 @@ def encoder_config(config: PretrainConfig, tokens: TokensSummary) -> EncoderConf
     return EncoderConfig(
         vocab_size=tokens.vocab_size,
         max_position_embeddings=tokens.row_tokens,
+        tie_embeddings=config.tie_embeddings,
         **config.shape._asdict(),
         **special_ids,
     )

@@ -1,8 +1,8 @@
-"""The sizes an encoder comes in, and what a size costs."""
+"""The sizes an encoder comes in, the rates each is trained at, and what a size costs."""
 
 from typing import Literal, NamedTuple
 
-SizeName = Literal["tiny", "small", "base"]
+SizeName = Literal["tiny", "small", "base", "large"]
 
 
 class Shape(NamedTuple):
@@ -16,24 +16,44 @@ class Shape(NamedTuple):
     global_attn_every_n_layers: int
 
 
-# `base` has the sizes of ModernBERT-base (Warner et al. 2024, table 4).
+class Rates(NamedTuple):
+    """Peak learning rates; names as in `tasks.pretrain.config.PretrainConfig`."""
+
+    learning_rate: float
+    muon_learning_rate: float
+
+
+# `base` and `large` have the sizes of ModernBERT-base and -large (Warner et al. 2024, table 4).
 SIZES: dict[SizeName, Shape] = {
     "tiny": Shape(4, 128, 4, 192, 128, 1),
     "small": Shape(6, 384, 6, 576, 128, 1),
     "base": Shape(22, 768, 12, 1152, 128, 3),
+    "large": Shape(28, 1024, 16, 2624, 128, 3),
+}
+
+# AdamW's of `base` and `large` are those of ModernBERT (Warner et al. 2024, section 2.2.2) and of
+# Ettin (Weller et al. 2025, encoder_base.yaml and encoder_large.yaml), for batches of millions of
+# tokens. Muon's updates are scaled to AdamW's, but bear several times its rate.
+RATES: dict[SizeName, Rates] = {
+    "tiny": Rates(2e-3, 1e-2),
+    "small": Rates(2.5e-3, 1e-2),
+    "base": Rates(8e-4, 3e-3),
+    "large": Rates(5e-4, 2e-3),
 }
 
 
-def num_parameters(shape: Shape, vocab_size: int) -> int:
-    """Parameters of the masked language model; the decoder shares the embedding table.
+def num_parameters(shape: Shape, vocab_size: int, *, tie_embeddings: bool = True) -> int:
+    """Parameters of the masked language model.
 
-    Every layer has two norms, but the first only one; norms stand also after the embeddings, at
-    the end and in the head.
+    A tied decoder shares the embedding table; its bias is always its own. Every layer has two
+    norms, but the first only one; norms stand also after the embeddings, at the end and in the
+    head.
     """
     width = shape.hidden_size
     norms = (2 * shape.num_layers - 1 + 3) * width
     head = width * width
-    return vocab_size * (width + 1) + shape.num_layers * _layer_matrices(shape) + norms + head
+    tables = vocab_size * ((1 if tie_embeddings else 2) * width + 1)
+    return tables + shape.num_layers * _layer_matrices(shape) + norms + head
 
 
 def encoder_flops_per_token(shape: Shape, *, row_tokens: int) -> float:
@@ -55,7 +75,7 @@ def training_flops_per_token(
     """Floating point operations that masked language modelling spends on one token of a full row.
 
     Those of the encoder, but the last layer past its attention, and the head, work on the masked
-    part only.
+    part only. A decoder of its own does as much work as a tied one: looking up embeddings is none.
     """
     width = shape.hidden_size
     spared = (1 - mask_frac) * (_layer_matrices(shape) - 3 * width * width)

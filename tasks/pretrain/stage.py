@@ -2,17 +2,21 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from model.state import library_versions
 from model.training import Training
-from tasks.checkpoints import checkpoint_steps
-from tasks.pretrain.config import PretrainConfig
+from tasks.pretrain.bad_batch import FAILED_BATCH_FILE
 from tasks.pretrain.curves import CURVES_FILE, write_curves
+from tasks.pretrain.guesses import GUESSES_FILE, write_guesses
 from tasks.pretrain.initial import sources
-from tasks.pretrain.run import CHECKPOINTS, PretrainingRun, prepare
+from tasks.pretrain.launch import LAUNCH_FOLDER, is_distributed, train_in_processes
+from tasks.pretrain.run import PretrainingRun, prepare
+from tasks.pretrain.saved import CHECKPOINTS
 from tasks.pretrain.sizes import num_parameters
+from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.stopping import deferred_termination
 from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
@@ -32,16 +36,32 @@ def run(context: StageContext) -> Metrics:
     """
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
-    pretraining = prepare(context)
     with deferred_termination() as should_stop:
-        training = pretraining.training(should_stop)
-        training.run()
+        launched: Metrics = {}
+        if is_distributed(context.config):
+            launched = train_in_processes(context, should_stop)
+        pretraining = prepare(context)
+        training = _trained(pretraining, should_stop, in_processes=bool(launched))
     unigram_loss = pretraining.unigram_loss()
-    _remove_unscheduled(context.output / CHECKPOINTS, context.config)
+    pretraining.saved.keep_scheduled()
+    _remove_working_files(context.output)
     pretraining.write_model(context.output)
     write_curves(training.state.curve, context.output)
+    write_guesses(training.state.samples, context.output)
     _write_summary(pretraining, training, unigram_loss)
-    return _metrics(training, unigram_loss)
+    return {**_metrics(training, unigram_loss), **launched}
+
+
+def _trained(
+    pretraining: PretrainingRun, should_stop: Callable[[], bool], *, in_processes: bool
+) -> Training:
+    """The loop at its end; where processes of their own have trained, it finds nothing to do."""
+    with keep_freed_memory(pretraining.device.type):
+        training = pretraining.training(should_stop)
+        if not in_processes:
+            pretraining.announce(training)
+        training.run()
+    return training
 
 
 def _metrics(training: Training, unigram_loss: float) -> Metrics:
@@ -52,6 +72,7 @@ def _metrics(training: Training, unigram_loss: float) -> Metrics:
         "train_loss": [value for _, name, value in state.curve if name == "train_loss"][-1],
         "num_steps": float(state.step),
         "num_tokens": float(state.num_tokens),
+        "resumed_from_step": float(training.resumed_from_step),
     }
     if training.tokens_per_second:
         metrics["tokens_per_second"] = training.tokens_per_second
@@ -64,11 +85,13 @@ def _write_summary(pretraining: PretrainingRun, training: Training, unigram_loss
     values: dict[str, Any] = {
         "num_steps": training.state.step,
         "num_tokens": training.state.num_tokens,
-        "num_parameters": num_parameters(config.shape, pretraining.encoder.vocab_size),
+        "num_parameters": num_parameters(
+            config.shape, pretraining.encoder.vocab_size, tie_embeddings=config.tie_embeddings
+        ),
         "reproducible": config.max_minutes is None,
         "precision": str(pretraining.precision).removeprefix("torch."),
         "encoder": vars(pretraining.encoder),
-        "settings": config.identity(),
+        "settings": {**config.identity(), **config.rates._asdict()},
         "metrics": {**training.state.validation, "unigram_loss": unigram_loss},
         "versions": library_versions(),
     }
@@ -84,23 +107,17 @@ def _remove_all_but_checkpoints(folder: Path) -> None:
             path.unlink()
 
 
-def _remove_unscheduled(folder: Path, config: PretrainConfig) -> None:
-    """Drop checkpoints left by a stop between two scheduled ones: the result must not tell
-    whether the run was ever stopped."""
-    if config.max_minutes is not None:
-        return
-    scheduled = checkpoint_steps(config.max_steps, config.num_checkpoints)
-    names = {f"step-{step:08d}" for step in scheduled}
-    for path in folder.iterdir():
-        if path.name not in names:
-            shutil.rmtree(path)
+def _remove_working_files(folder: Path) -> None:
+    shutil.rmtree(folder / LAUNCH_FOLDER, ignore_errors=True)
+    (folder / FAILED_BATCH_FILE).unlink(missing_ok=True)
 
 
 PRETRAIN = Stage(
     name="pretrain",
-    version=1,
+    version=2,
     upstream=("vocab", "tokenize"),
     run=run,
     sources=sources,
     tracked_files=(SUMMARY_FILE, CURVES_FILE, "config.json"),
+    quoting_files=(GUESSES_FILE,),
 )

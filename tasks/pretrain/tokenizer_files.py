@@ -27,7 +27,7 @@ class TokenizerFiles:
     """
 
     def __init__(self, path: Path, config: EncoderConfig) -> None:
-        self._tokenizer = _read(path)
+        self._tokenizer = read_tokenizer(path)
         self._names = _special_names(self._tokenizer, config, path)
         self._max_tokens = config.max_position_embeddings
         cls, sep = self._names["cls_token"], self._names["sep_token"]
@@ -60,18 +60,12 @@ class TokenizerFiles:
         }
 
 
-def same_vocabulary(path: Path, other: Path) -> bool:
-    """Whether two tokenizer files give the same ids to the same text.
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer in a `tokenizer.json`.
 
     Raises:
-        ArtifactError: one of them is no tokenizer.
+        ArtifactError: the file is no tokenizer.
     """
-    ours, theirs = (json.loads(_read(each).to_str()) for each in (path, other))
-    parts = ("normalizer", "pre_tokenizer", "model")
-    return all(ours[part] == theirs[part] for part in parts)
-
-
-def _read(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception

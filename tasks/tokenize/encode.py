@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from tasks.corpus import SPLITS, read_shard
 from tasks.progress import SharedProgress
+from tasks.tokens import DOC_ID
 
 Int64s = npt.NDArray[np.int64]
 
@@ -32,33 +33,39 @@ class ShardEncoder:
 
     def __call__(self, numbered_shard: tuple[int, Path]) -> None:
         number, shard = numbered_shard
-        table = read_shard(shard, ["text", "split"])
+        table = read_shard(shard, ["doc_id", "text", "split"])
         schema = token_schema(self.tokenizer.get_vocab_size())
         for split in SPLITS:
-            texts = table.filter(pc.equal(table["split"], split))["text"]
+            documents = table.filter(pc.equal(table["split"], split))
             path = self.folder / f"{split}-{number:05d}.arrow"
             with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-                for batch in encode_batches(self.tokenizer, texts, schema):
+                for batch in encode_batches(self.tokenizer, documents, schema):
                     writer.write_batch(batch)
                     self.progress.add(batch.num_rows)
 
 
 def token_schema(vocab_size: int) -> pa.Schema:
-    """Columns of a token file: the narrowest ids that hold the vocabulary, and text bytes."""
+    """Columns of a token file: the narrowest ids that hold the vocabulary, text bytes, names."""
     id_type = pa.uint16() if vocab_size <= 2**16 else pa.int32()
-    return pa.schema([("token_ids", pa.large_list(id_type)), ("num_bytes", pa.int64())])
+    return pa.schema(
+        [("token_ids", pa.large_list(id_type)), ("num_bytes", pa.int64()), (DOC_ID, pa.string())]
+    )
 
 
 def encode_batches(
-    tokenizer: Tokenizer, texts: pa.ChunkedArray, schema: pa.Schema
+    tokenizer: Tokenizer, documents: pa.Table, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    """Token ids without special tokens, and UTF-8 bytes, of each text in order."""
-    num_bytes = pc.binary_length(texts).to_numpy().astype(np.int64)
+    """Token ids without special tokens, UTF-8 bytes and id of each document in order."""
+    num_bytes = pc.binary_length(documents["text"]).to_numpy().astype(np.int64)
     for start, end in batch_bounds(num_bytes):
-        batch = texts.slice(start, end - start).to_pylist()
-        encodings = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-        token_ids = list_array([encoding.ids for encoding in encodings], schema)
-        yield pa.record_batch([token_ids, pa.array(num_bytes[start:end])], schema=schema)
+        batch = documents.slice(start, end - start)
+        encodings = tokenizer.encode_batch_fast(batch["text"].to_pylist(), add_special_tokens=False)
+        columns = [
+            list_array([encoding.ids for encoding in encodings], schema),
+            pa.array(num_bytes[start:end]),
+            pa.concat_arrays(batch[DOC_ID].chunks),  # copied whole, no id becomes an object
+        ]
+        yield pa.record_batch(columns, schema=schema)
 
 
 def batch_bounds(num_bytes: Int64s) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import SPECIAL_TOKENS
+from model.errors import CorpusError
 from model.packing import plan_packing
 from tasks.corpus import SPLITS, Corpus
 from tasks.progress import SharedProgress
@@ -24,6 +25,9 @@ def run(context: StageContext) -> Metrics:
     """Encode the corpus and plan the packing of what training reads.
 
     Writes `tokens/<split>-<shard>.arrow`, `packing/<split>.arrow` and `tokens.json`.
+
+    Raises:
+        CorpusError: the tokenizer leaves nothing of the whole corpus.
     """
     corpus = Corpus(context.inputs["ingest"].path)
     tokenizer = Tokenizer.from_file(str(context.inputs["vocab"].path / "tokenizer.json"))
@@ -36,6 +40,7 @@ def run(context: StageContext) -> Metrics:
         special_ids={name.strip("[]").lower(): i for i, name in enumerate(SPECIAL_TOKENS)},
         splits={split: _summarize(context, split) for split in SPLITS},
     )
+    _refuse_no_tokens(summary)
     text = json.dumps(asdict(summary), indent=2) + "\n"
     (context.output / SUMMARY).write_text(text, encoding="utf-8")
     return _metrics(summary)
@@ -74,6 +79,16 @@ def _summarize(context: StageContext, split: str) -> SplitSummary:
     )
 
 
+def _refuse_no_tokens(summary: TokensSummary) -> None:
+    """Where a tokenizer's own normalizer deletes all text, nothing can be learned or measured."""
+    if not any(split.num_tokens for split in summary.splits.values()):
+        raise CorpusError(
+            f"the tokenizer makes no token of any of the corpus's "
+            f"{sum(split.num_documents for split in summary.splits.values())} documents: give "
+            "ingest other text, or vocab.tokenizer a tokenizer that keeps this text"
+        )
+
+
 def _metrics(summary: TokensSummary) -> Metrics:
     """Totals of all splits, and what training will find in the train split."""
     train = summary.splits["train"]
@@ -90,7 +105,7 @@ def _metrics(summary: TokensSummary) -> Metrics:
 
 TOKENIZE = Stage(
     name="tokenize",
-    version=1,
+    version=2,
     upstream=("ingest", "vocab"),
     run=run,
     tracked_files=(SUMMARY,),

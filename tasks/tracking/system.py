@@ -1,10 +1,12 @@
-"""The machine's load beside the run: MLflow's own system metrics, sent through our queue."""
+"""The machine's load beside the run: MLflow's system metrics, sent through our queue."""
 
 import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from tasks.tracking.gpu_load import GpuLoad
 
 INTERVAL_S = 10.0
 
@@ -50,8 +52,9 @@ def _monitors() -> list[Any]:
     from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
     monitors: list[Any] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
-    with contextlib.suppress(Exception):  # no NVIDIA device, or no library to ask it
-        monitors.append(GPUMonitor())
+    for monitor in (GPUMonitor, GpuLoad):  # MLflow's own has to have a library that we do not bring
+        with contextlib.suppress(Exception):  # no NVIDIA device, or nothing to ask it with
+            return [*monitors, monitor()]
     return monitors
 
 

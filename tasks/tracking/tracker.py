@@ -112,6 +112,10 @@ class StageTrack:
         value = cut(as_text(value), MAX_TAG_CHARACTERS)
         self._spool.append(Tagged(run=self._run, key=valid_name(key), value=value))
 
+    def load(self, values: Mapping[str, float], step: int) -> None:
+        """Record the machine's load under the names given; sample number `step`."""
+        self._measure(self._run, dict(values), step)
+
     def _measure(self, run: int, values: dict[str, float], step: int) -> None:
         self._spool.append(Measured(run=run, values=values, step=step, time_ms=now_ms()))
 
@@ -137,10 +141,11 @@ class Tracker:
         self._registrations = count()
         self._is_open = True
         self._parent = StageTrack(spool, PARENT, None)
+        self._open_tracks = [self._parent]  # replaced, never changed: another thread reads it
         self._delivery = Delivery(spool, self._connect, run_id)
         self._replay = Replay(state_folder, location)
         self._sender = Sender(self._delivery, self._replay, warn)
-        self._sampler = SystemSampler(self._parent.metrics)
+        self._sampler = SystemSampler(self._load)
 
     @property
     def about(self) -> dict[str, str | None]:
@@ -160,8 +165,10 @@ class Tracker:
         """A nested run: FINISHED after the block, FAILED on an error, KILLED when interrupted."""
         run = self._start_run(name, {"corpusmith.stage": name}, flatten(params, f"{name}."))
         status = "FINISHED"
+        track = StageTrack(self._spool, run, name)
+        self._open_tracks = [*self._open_tracks, track]
         try:
-            yield StageTrack(self._spool, run, name)
+            yield track
         except Exception:  # goes on; only noted how the stage ended
             status = "FAILED"
             raise
@@ -169,6 +176,7 @@ class Tracker:
             status = "KILLED"
             raise
         finally:
+            self._open_tracks = [other for other in self._open_tracks if other is not track]
             self._end_run(run, status)
 
     def metrics(self, values: Mapping[str, float]) -> None:
@@ -238,6 +246,11 @@ class Tracker:
         finally:
             if self._is_open and not self._sampler.ident:
                 self._sampler.start()  # not before: it needs MLflow, which is loaded by now
+
+    def _load(self, values: Mapping[str, float], step: int) -> None:
+        """The machine's load belongs to every run that is open."""
+        for track in self._open_tracks:
+            track.load(values, step)
 
     def _start_run(self, name: str, tags: Mapping[str, str], params: dict[str, str]) -> int:
         run = next(self._numbers)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.embedder import SUMMARY as EMBEDDER_SUMMARY
+from tasks.runtime.devices import pick_device
+from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.tune.config import TuneConfig
@@ -27,7 +29,8 @@ def run(context: StageContext) -> Metrics:
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
     tuning = prepare(context)
-    tuning.run()
+    with keep_freed_memory(pick_device(context.config.device).type):
+        tuning.run()
     tuning.write_embedder(context.output)
     _write_summary(context.output, context.config, tuning)
     return _metrics(tuning)

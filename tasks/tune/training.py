@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.spans import SpanSampler
 from model.tuning import Tuner, rate_factor_at, train
-from tasks.checkpoints import checkpoint_steps
+from tasks.checkpoints import checkpoint_steps, keep_scheduled
 from tasks.stage import Reporter
 from tasks.tune.documents import TokenIds
 from tasks.tune.resume import Progress, resume, save_progress
@@ -58,6 +58,7 @@ class TuningRun:
             first_step=self.progress.step,
             on_step=self._after_update,
         )
+        keep_scheduled(self.folder, on_damaged=self._warn_of_damage)
 
     def _after_update(self, num_steps: int, loss: float) -> None:
         self.update_seconds.append(time.monotonic() - self._began)
@@ -82,4 +83,4 @@ class TuningRun:
         self.progress.history.append({"step": self.progress.step, **values})
 
     def _warn_of_damage(self, folder: Path) -> None:
-        self.report.warning(f"checkpoint {folder.name} is damaged and was removed")
+        self.report.warning(f"checkpoint {folder.name} is damaged and was set aside")

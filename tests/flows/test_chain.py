@@ -130,10 +130,12 @@ def test_mlflow_has_the_run(chain: Chain, first: dict) -> None:
 def test_text_goes_to_the_tracker_only_when_allowed(chain: Chain, first: dict) -> None:
     kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
     assert {"tokenizer.json", "merges.txt", "report.html", "scores.parquet"} <= kept
-    assert "report.json" not in kept  # shows how words of the corpus are cut
-    chain.run("vocab", "--privacy.examples", "true", "--vocab.min-frequency", "3")
+    quoting = {"report.json", "guesses.html"}  # words of the corpus, and passages
+    assert not quoting & kept
+    assert not (chain.workspace / "state" / "examples").exists()
+    chain.run("pretrain", "--privacy.examples", "true", "--vocab.min-frequency", "3")
     kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
-    assert "report.json" in kept
+    assert quoting <= kept
 
 
 def test_search_answers_from_the_release(chain: Chain, first: dict) -> None:

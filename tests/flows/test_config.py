@@ -13,7 +13,7 @@ def given(*arguments: str) -> dict[str, dict[str, object]]:
 
 
 def test_presets_are_there_and_valid() -> None:
-    assert presets() == ["base", "small", "smoke"]
+    assert presets() == ["base", "base-multi", "small", "smoke"]
     for name in presets():
         load_config(name, {})
 

@@ -42,3 +42,42 @@ def test_what_is_longer_or_wider_costs_more(config: PipelineConfig) -> None:
     assert more_steps.flops == pytest.approx(2 * base.flops)
     assert more_width.flops > 2 * base.flops
     assert more_width.num_parameters > base.num_parameters
+
+
+def test_batches_that_grow_read_as_many_rows_as_they_hold(config: PipelineConfig) -> None:
+    pretrain = {"max_steps": 100, "rows_per_step": 32, "initial_rows_per_step": 8}
+    steady, growing = (
+        estimate(validate({**config.model_dump(), "pretrain": each}, where="test"), {})["pretrain"]
+        for each in ({**pretrain, "initial_rows_per_step": 32}, {**pretrain, "ramp_frac": 0.5})
+    )
+    rows = [8 + 24 * min(step / 50, 1) for step in range(100)]
+    assert growing.num_tokens / steady.num_tokens == pytest.approx(sum(rows) / 3200, rel=0.01)
+
+
+def test_a_changing_share_of_masks_costs_its_mean(config: PipelineConfig) -> None:
+    shares = ({"mask_frac": 0.2}, {"mask_frac": 0.3, "final_mask_frac": 0.1}, {"mask_frac": 0.3})
+    steady, falling, more = (
+        estimate(validate({**config.model_dump(), "pretrain": each}, where="test"), {})["pretrain"]
+        for each in shares
+    )
+    assert falling.flops == pytest.approx(steady.flops)
+    assert more.flops > steady.flops
+
+
+def test_a_decoder_of_its_own_is_counted(config: PipelineConfig) -> None:
+    tied, free = (
+        estimate(
+            validate({**config.model_dump(), "pretrain": {"tie_embeddings": tied}}, where="test"),
+            {},
+        )["pretrain"]
+        for tied in (True, False)
+    )
+    added = config.vocab.vocab_size * config.pretrain.shape.hidden_size
+    assert free.num_parameters - tied.num_parameters == added
+    assert free.flops == tied.flops
+
+
+@pytest.mark.parametrize("size", ["tiny", "small", "base", "large"])
+def test_every_size_has_a_cost(size: str, config: PipelineConfig) -> None:
+    values = {**config.model_dump(), "pretrain": {"size": size}}
+    assert estimate(validate(values, where="test"), {})["pretrain"].seconds > 0

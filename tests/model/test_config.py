@@ -33,3 +33,22 @@ def test_sizes_are_positive(name: str) -> None:
 def test_special_ids_are_in_the_vocabulary() -> None:
     with pytest.raises(RequestError, match="no room for the special ids"):
         EncoderConfig(**{**SIZES, "vocab_size": 4})
+
+
+@pytest.mark.parametrize("special", [{"mask_id": 64}, {"pad_id": -1}, {"cls_id": None}])
+def test_special_ids_are_rows_of_the_table(special: dict[str, object]) -> None:
+    with pytest.raises(RequestError, match="no room for the special ids"):
+        EncoderConfig(**{**SIZES, **special})
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "1e-5", None])
+@pytest.mark.parametrize("name", ["norm_eps", "global_rope_theta", "initializer_range"])
+def test_constants_are_positive_numbers(name: str, value: object) -> None:
+    with pytest.raises(RequestError, match=f"{name} = .* must be a number above 0"):
+        EncoderConfig(**{**SIZES, name: value})
+
+
+@pytest.mark.parametrize("value", ["6", 6.0, None])
+def test_sizes_are_whole_numbers(value: object) -> None:
+    with pytest.raises(RequestError, match=r"num_layers = .* must be a whole number"):
+        EncoderConfig(**{**SIZES, "num_layers": value})

@@ -3,12 +3,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.batch import Batch, batch_from_rows, batch_from_sequences
+from model.batch import batch_from_rows
 from model.config import EncoderConfig
-from model.encoder import Encoder
+from model.encoder import AttentionPath, Encoder
 from model.initialization import initialize
-from model.mlm import MaskedLanguageModel
-from model.rotary import rotary_table, rotate
 from tests.model.encoders import IDS, lively_encoder, random_batch
 
 WINDOWED = EncoderConfig(
@@ -22,40 +20,12 @@ WINDOWED = EncoderConfig(
 )
 FULL = EncoderConfig(vocab_size=96, hidden_size=32, num_layers=3, num_heads=4, intermediate_size=48)
 CONFIGS = pytest.mark.parametrize("config", [FULL, WINDOWED], ids=["full", "windowed"])
+PATHS = pytest.mark.parametrize("path", ["rows", "stream", "blocks"])
 
 
-@CONFIGS
-def test_a_sequence_gives_the_same_alone_and_among_others(config: EncoderConfig) -> None:
-    encoder = lively_encoder(config)
-    generator = np.random.default_rng(0)
-    sequences = [generator.integers(5, 96, size=length) for length in (20, 3, 11, 7)]
-    together = batch_from_sequences(sequences, row_tokens=40, **IDS)
-    hidden_BLD = encoder(together)
-    for number, sequence in enumerate(sequences, start=1):
-        alone = batch_from_sequences([sequence], row_tokens=None, **IDS)
-        seen_LD = hidden_BLD[together.sequence_ids_BL == number]
-        torch.testing.assert_close(seen_LD, encoder(alone)[0], atol=2e-6, rtol=1e-5)
-
-
-@CONFIGS
-def test_rows_and_stream_agree_forwards_and_backwards(config: EncoderConfig) -> None:
-    gradients: list[list[Tensor]] = []
-    outputs: list[Tensor] = []
-    batch = random_batch(config)
-    for path in ("rows", "stream"):
-        encoder = lively_encoder(config, attention=path)
-        hidden_BLD = encoder(batch)
-        real_ND = hidden_BLD[batch.sequence_ids_BL > 0]
-        real_ND.pow(3).sum().backward()
-        outputs.append(real_ND.detach())
-        gradients.append([p.grad for p in encoder.parameters() if p.grad is not None])
-    torch.testing.assert_close(*outputs, atol=2e-6, rtol=1e-5)
-    for rows, stream in zip(*gradients, strict=True):
-        assert (rows - stream).norm() < 1e-5 * rows.norm()
-
-
-def test_padding_gives_no_nan_not_even_in_a_row_of_nothing_else() -> None:
-    encoder = lively_encoder(WINDOWED)
+@PATHS
+def test_padding_gives_no_nan_not_even_in_a_row_of_nothing_else(path: AttentionPath) -> None:
+    encoder = lively_encoder(WINDOWED, attention=path)
     batch = batch_from_rows([[np.array([9, 8])], []], row_tokens=12, **IDS)
     hidden_BLD = encoder(batch)
     hidden_BLD.sum().backward()
@@ -101,21 +71,9 @@ def test_probabilities_times_values_are_what_the_kernel_computes() -> None:
     torch.testing.assert_close(hidden_BLD, first.hidden_BLD, atol=1e-5, rtol=1e-5)
 
 
-def test_rotary_products_depend_on_distance_only() -> None:
-    generator = torch.Generator().manual_seed(0)
-    query_E, key_E = torch.randn(2, 16, generator=generator)
-    positions_BL = torch.tensor([[0, 5, 100, 105, 7]])
-    cos_BLF, sin_BLF = rotary_table(positions_BL, head_size=16, theta=10000.0)
-    queries_BLE = rotate(query_E.expand(1, 5, 16), cos_BLF, sin_BLF)
-    keys_BLE = rotate(key_E.expand(1, 5, 16), cos_BLF, sin_BLF)
-    scores_LL = queries_BLE[0] @ keys_BLE[0].T
-    torch.testing.assert_close(scores_LL[0, 1], scores_LL[2, 3], atol=1e-4, rtol=1e-4)
-    assert not torch.isclose(scores_LL[0, 1], scores_LL[1, 0])
-    torch.testing.assert_close(queries_BLE.norm(dim=-1), query_E.norm().expand(1, 5))
-
-
-def test_bfloat16_stays_close_on_the_cpu() -> None:
-    encoder = lively_encoder(WINDOWED)
+@PATHS
+def test_bfloat16_stays_close_on_the_cpu(path: AttentionPath) -> None:
+    encoder = lively_encoder(WINDOWED, attention=path)
     batch = random_batch(WINDOWED)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough_BLD = encoder(batch)
@@ -123,15 +81,6 @@ def test_bfloat16_stays_close_on_the_cpu() -> None:
     cosine_BL = torch.cosine_similarity(rough_BLD.float(), exact_BLD, dim=-1)
     assert cosine_BL.min() > 0.999
     rough_BLD.float().sum().backward()
-
-
-def test_masked_logits_are_those_of_all_positions() -> None:
-    model = MaskedLanguageModel(FULL)
-    initialize(model, FULL, 0)
-    batch: Batch = random_batch(FULL)
-    positions_M = torch.tensor([1, 17, 42])
-    expected_MV = model.logits(model.model(batch)).flatten(0, 1)[positions_M]
-    torch.testing.assert_close(model(batch, positions_M), expected_MV)
 
 
 def test_fresh_weights_come_from_the_seed_alone() -> None:

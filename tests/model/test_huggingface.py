@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,10 @@ WINDOWED = EncoderConfig(
     global_rope_theta=5000.0,
     local_rope_theta=300.0,
 )
-CONFIGS = pytest.mark.parametrize("config", [FULL, WINDOWED], ids=["full", "windowed"])
+FREE = replace(FULL, tie_embeddings=False)
+CONFIGS = pytest.mark.parametrize(
+    "config", [FULL, WINDOWED, FREE], ids=["full", "windowed", "free"]
+)
 CLEAN = {"missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"}
 
 
@@ -63,7 +67,7 @@ def test_transformers_computes_our_logits_with_padding(
     ours_BLV = model.logits(model.model(packed))
     for row in range(3):
         ours_LV = ours_BLV[packed.sequence_ids_BL == row + 1]
-        torch.testing.assert_close(ours_LV, logits_BLV[row][mask_BL[row]], atol=1e-4, rtol=0)
+        torch.testing.assert_close(ours_LV, logits_BLV[row][mask_BL[row]], atol=1e-5, rtol=0)
 
 
 @CONFIGS
@@ -90,7 +94,8 @@ def test_what_is_saved_is_loaded_also_after_transformers_saved_it(
         assert again.config == config
         for name, value in model.state_dict().items():
             assert torch.equal(again.state_dict()[name], value)
-        assert again.decoder.weight is again.model.embeddings.tok_embeddings.weight
+        is_shared = again.decoder.weight is again.model.embeddings.tok_embeddings.weight
+        assert is_shared == config.tie_embeddings
         torch.testing.assert_close(
             load_encoder(folder).state_dict(), model.model.state_dict(), atol=0, rtol=0
         )
@@ -106,13 +111,62 @@ def test_files_are_the_same_each_time_and_name_their_format(tmp_path: Path) -> N
     assert "decoder.weight" not in load_file(tmp_path / "a" / "model.safetensors")
 
 
+def test_a_free_decoder_is_stored_and_said(tmp_path: Path) -> None:
+    save_masked_lm(lively_model(FREE), tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["tie_word_embeddings"] is False
+    stored = load_file(tmp_path / "model.safetensors")
+    assert not torch.equal(
+        stored["decoder.weight"], stored["model.embeddings.tok_embeddings.weight"]
+    )
+
+
+def test_a_tied_decoder_may_be_stored_if_it_is_the_embedding_table(tmp_path: Path) -> None:
+    model = lively_model(FULL)
+    save_masked_lm(model, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["decoder.weight"] = weights["model.embeddings.tok_embeddings.weight"].clone()
+    save_file(weights, tmp_path / "model.safetensors")
+    assert torch.equal(load_masked_lm(tmp_path).decoder.weight, model.decoder.weight)
+    weights["decoder.weight"][7, 3] += 1
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ArtifactError, match="tie_word_embeddings is true, but"):
+        load_masked_lm(tmp_path)
+
+
+def change_settings(folder: Path, change: dict[str, object]) -> None:
+    """Sets entries of config.json, or removes those that are None."""
+    path = folder / "config.json"
+    settings = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+
+
 def test_old_spellings_are_read(tmp_path: Path) -> None:
     save_masked_lm(lively_model(WINDOWED), tmp_path)
-    path = tmp_path / "config.json"
-    settings = json.loads(path.read_text())
-    del settings["rope_parameters"], settings["layer_types"]
-    path.write_text(json.dumps(settings))
+    change_settings(tmp_path, {"rope_parameters": None, "layer_types": None})
     assert encoder_config_from(tmp_path) == WINDOWED
+
+
+def test_no_wavelength_of_their_own_is_that_of_full_layers_in_the_old_spelling(
+    tmp_path: Path,
+) -> None:
+    save_masked_lm(lively_model(WINDOWED), tmp_path)
+    path = tmp_path / "config.json"
+    settings = json.loads(path.read_text()) | {"local_rope_theta": None}
+    del settings["rope_parameters"]
+    path.write_text(json.dumps(settings))
+    assert encoder_config_from(tmp_path) == replace(WINDOWED, local_rope_theta=5000.0)
+
+
+def test_special_ids_can_be_given_where_the_file_does_not_say_them(tmp_path: Path) -> None:
+    save_masked_lm(lively_model(FULL), tmp_path)
+    change_settings(tmp_path, {"pad_token_id": 50283, "cls_token_id": None})
+    with pytest.raises(ArtifactError, match="lacks 'cls_token_id'"):
+        encoder_config_from(tmp_path)
+    change_settings(tmp_path, {"cls_token_id": 2})
+    with pytest.raises(ArtifactError, match="no room for the special ids"):
+        encoder_config_from(tmp_path)
+    ids = {"pad_id": 9, "unk_id": 8, "cls_id": 7, "sep_id": 6, "mask_id": 5}
+    assert encoder_config_from(tmp_path, ids) == replace(FULL, **ids)
 
 
 @pytest.mark.parametrize(
@@ -123,15 +177,21 @@ def test_old_spellings_are_read(tmp_path: Path) -> None:
         ({"num_attention_heads": 5}, "num_heads = 5 does not divide"),
         ({"layer_types": ["sliding_attention", "full_attention"]}, "no regular spacing"),
         ({"hidden_size": None}, "lacks 'hidden_size'"),
+        ({"hidden_activation": "silu"}, "hidden_activation = 'silu'"),
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "scaled .rope_type = 'yarn'"),
+        ({"rope_parameters": {"full_attention": {"rope_type": "linear"}}}, "scaled"),
+        ({"rope_parameters": [1]}, "'list' object"),
+        ({"hidden_size": "32"}, "hidden_size = '32' must be a whole number"),
+        ({"norm_eps": "tiny"}, "norm_eps = 'tiny' must be a number"),
+        ({"vocab_size": 10**12}, "describes a larger model than its weights"),
+        ({"num_hidden_layers": 10**9, "layer_types": None}, "describes a larger model"),
     ],
 )
 def test_another_architecture_is_refused(
     change: dict[str, object], complaint: str, tmp_path: Path
 ) -> None:
     save_masked_lm(lively_model(FULL), tmp_path)
-    path = tmp_path / "config.json"
-    settings = {**json.loads(path.read_text()), **change}
-    path.write_text(json.dumps({k: v for k, v in settings.items() if v is not None}))
+    change_settings(tmp_path, change)
     with pytest.raises(ArtifactError, match=complaint):
         load_masked_lm(tmp_path)
 

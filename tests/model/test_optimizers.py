@@ -6,11 +6,9 @@ from model.config import EncoderConfig
 from model.initialization import initialize
 from model.mlm import MaskedLanguageModel, summed_loss
 from model.optimizers import (
-    Muon,
     Optimizers,
     OptimizerSettings,
     is_hidden_matrix,
-    orthogonalize,
 )
 from tests.model.encoders import random_batch
 
@@ -34,36 +32,6 @@ def backward(trained: MaskedLanguageModel, first: int = 1) -> None:
     targets_M = batch.token_ids_BL.flatten()[positions_M]
     loss = summed_loss(trained(batch, positions_M), targets_M) / 10
     loss.backward()
-
-
-@pytest.mark.parametrize("shape", [(3, 16, 16), (2, 12, 40), (2, 40, 12)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_orthogonal_matrices_have_singular_values_about_one(
-    shape: tuple[int, int, int], dtype: torch.dtype
-) -> None:
-    matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    made = orthogonalize(matrices.to(dtype)).float()
-    assert made.shape == matrices.shape
-    values = torch.linalg.svdvals(made)
-    assert values.min() > 0.3
-    assert values.max() < 1.3
-    # The directions stay: the product with the original is positive definite.
-    left, _, right = torch.linalg.svd(matrices, full_matrices=False)
-    along = torch.diagonal(left.mT @ made @ right.mT, dim1=1, dim2=2)
-    assert along.min() > 0.25
-
-
-def test_parts_of_a_fused_projection_are_orthogonal_on_their_own() -> None:
-    weight = torch.nn.Parameter(torch.zeros(24, 8))
-    muon = Muon({"model.layers.0.attn.Wqkv.weight": weight}, SETTINGS)
-    weight.grad = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
-    weight.grad[:8] *= 1000  # one part must not drown the others
-    muon.step(1.0)
-    scale = 2e-2 * 0.2 * 8**0.5
-    for part in weight.detach().split(8):
-        values = torch.linalg.svdvals(part) / scale
-        assert values.min() > 0.1
-        assert values.max() < 1.3
 
 
 def test_each_parameter_has_one_optimizer() -> None:

@@ -77,10 +77,36 @@ def test_a_file_that_is_no_state_is_refused(text: str, tmp_path: Path) -> None:
 def test_another_format_is_named(tmp_path: Path) -> None:
     save(stopped(1), tmp_path)
     path = tmp_path / "state.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 2}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 3}))
     run = Run()
-    with pytest.raises(ArtifactError, match="has format 2, this version reads 1"):
+    with pytest.raises(ArtifactError, match="has format 3, this version reads 1 and 2"):
         load_state(tmp_path, run.model, run.optimizers, FINGERPRINT)
+
+
+def test_a_checkpoint_of_the_first_format_is_read(tmp_path: Path) -> None:
+    unbroken = Run()
+    unbroken.training.run()
+    save(stopped(7), tmp_path)
+    path = tmp_path / "state.json"
+    record = json.loads(path.read_text())
+    for name in ("num_skipped_rows", "num_rollbacks", "loss_window", "samples"):
+        del record["state"][name]
+    path.write_text(json.dumps({**record, "format": 1}))
+    run = Run()
+    run.training.state = load_state(tmp_path, run.model, run.optimizers, FINGERPRINT)
+    assert run.training.state.loss_window == run.training.state.samples == []
+    run.training.run()
+    assert run.training.state.curve == unbroken.training.state.curve
+
+
+def test_what_is_new_in_a_state_survives(tmp_path: Path) -> None:
+    run = stopped(15)
+    run.training.state.num_skipped_rows, run.training.state.num_rollbacks = 64, 2
+    save(run, tmp_path)
+    loaded = load_state(tmp_path, run.model, run.optimizers, FINGERPRINT)
+    assert loaded == run.training.state
+    assert len(loaded.loss_window) == 15
+    assert loaded.samples == [{"step": 10, "seen": "a [MASK] c", "guesses": ["b"]}]
 
 
 def test_damaged_moments_are_refused(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.masked_batches import ValidationRows
+from model.errors import CorpusError
+from model.masked_batches import MaskedBatch, ValidationRows
 from model.validation import Validation, unigram_loss
 from tests.model.training_runs import CONFIG, ROW_TOKENS, MadeUpRows, Run
 
@@ -73,3 +74,37 @@ def test_frequencies_alone_give_the_unigram_loss() -> None:
     targets_M = np.array([1, 2, 2, 0])
     expected = -np.log(np.array([4, 6, 6, 1]) / 11).mean()
     assert unigram_loss(counts_V, targets_M) == pytest.approx(expected)
+
+
+def unknown_rows() -> ValidationRows:
+    rows = MadeUpRows(3)
+    for pieces in map(rows.row, range(3)):
+        for piece in pieces:
+            piece[:] = CONFIG.unk_id
+    return ValidationRows(
+        rows=rows,
+        config=CONFIG,
+        row_tokens=ROW_TOKENS,
+        max_rows=3,
+        micro_rows=2,
+        mask_frac=0.15,
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("batches", "token_bytes_V"),
+    [
+        (list(unknown_rows().batches()), TOKEN_BYTES_V),
+        (list(rows().batches()), torch.zeros_like(TOKEN_BYTES_V)),
+        ([], TOKEN_BYTES_V),
+    ],
+    ids=["no targets", "no bytes", "no rows"],
+)
+def test_nothing_to_guess_is_refused(
+    batches: list[MaskedBatch], token_bytes_V: torch.Tensor
+) -> None:
+    with pytest.raises(CorpusError, match=r"no text that the vocabulary knows.*give ingest more"):
+        Validation(
+            batches=batches, token_bytes_V=token_bytes_V, device=CPU, precision=torch.float32
+        )

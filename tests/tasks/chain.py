@@ -43,6 +43,7 @@ class Listener:
     warnings: list[str] = field(default_factory=list)
     measured: list[tuple[int | None, dict[str, float]]] = field(default_factory=list)
     seen: list[tuple[int, int, str]] = field(default_factory=list)
+    examples: list[tuple[str, str]] = field(default_factory=list)
 
     def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         self.measured.append((step, dict(values)))
@@ -52,6 +53,9 @@ class Listener:
         self.seen.append((done, total, unit))
 
     def table(self, name: str, rows: Any) -> None: ...
+
+    def example(self, name: str, text: str) -> None:
+        self.examples.append((name, text))
 
     def message(self, text: str) -> None:
         self.messages.append(text)

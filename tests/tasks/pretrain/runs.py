@@ -56,4 +56,6 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    pretrain(Path(sys.argv[1]), Path(sys.argv[2]), Listener(), max_steps=int(sys.argv[3]))
+    root, output, max_steps, *others = sys.argv[1:]
+    changes = {name: int(value) for name, _, value in (other.partition("=") for other in others)}
+    pretrain(Path(root), Path(output), Listener(), max_steps=int(max_steps), **changes)

@@ -31,10 +31,20 @@ from tests.tasks.pretrain.runs import QUICK, digests, pretrain, upstream
 NAMES = {
     "config.json",
     "curves.parquet",
+    "guesses.html",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",
     "training.json",
+}
+STATE = "state.json"
+TIMES = {
+    "tokens_per_second",
+    "input_s",
+    "forward_s",
+    "backward_s",
+    "optimizer_s",
+    "input_stall_frac",
 }
 CHECKPOINT_NAMES = {
     "checksums.json",
@@ -123,7 +133,7 @@ def test_metrics_and_curves_tell_the_course(output: Path, listener: Listener) ->
     assert len(losses) == 5
     assert losses[-1] < losses[0]
     reported = {name for _, values in listener.measured for name in values}
-    assert reported == set(table.metric) | {"tokens_per_second"}
+    assert reported == set(table.metric) | TIMES
     assert listener.seen[-1] == (24, 24, "steps")
     summary = json.loads((output / "training.json").read_text())
     assert summary["reproducible"] is True
@@ -173,8 +183,9 @@ def test_stopped_twice_it_ends_as_if_it_had_not_been(
         found = sorted(path.name for path in (tmp_path / "stopped" / "checkpoints").iterdir())
         assert set(found) <= {f"step-{step:08d}" for step in steps}
     listener = Listener()
-    pretrain(root, tmp_path / "stopped", listener)
-    assert "goes on after step" in listener.messages[0]
+    metrics = pretrain(root, tmp_path / "stopped", listener)
+    assert metrics["resumed_from_step"] in (20, 21)
+    assert f"goes on after step {metrics['resumed_from_step']:.0f}" in listener.messages[0]
     assert digests(tmp_path / "stopped") == digests(output)
 
 
@@ -249,7 +260,7 @@ def test_an_encoder_that_does_not_fit_is_refused(output: Path, root: Path, tmp_p
         pretrain(root, tmp_path / "b", Listener(), init_from=other)
     tokenizer = json.loads((output / "tokenizer.json").read_text())
     vocabulary = tokenizer["model"]["vocab"]
-    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    vocabulary["another"] = vocabulary.pop("a")
     (other / "tokenizer.json").write_text(json.dumps(tokenizer))
     with pytest.raises(RequestError, match="trained with another vocabulary"):
         pretrain(root, tmp_path / "c", Listener(), init_from=other)
@@ -258,17 +269,66 @@ def test_an_encoder_that_does_not_fit_is_refused(output: Path, root: Path, tmp_p
 def test_a_diverging_run_keeps_its_checkpoints(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip, norms = Optimizers.clip, []
-
-    def clip_until_it_diverges(optimizers: Optimizers) -> torch.Tensor:
-        norms.append(clip(optimizers))
-        return norms[-1] * (torch.nan if len(norms) == 8 else 1.0)
-
-    monkeypatch.setattr(Optimizers, "clip", clip_until_it_diverges)
+    nan_at_call(monkeypatch, 8)
     with pytest.raises(TrainingError, match="norm is nan in step 8"):
         pretrain(root, tmp_path / "out", Listener())
     found = [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()]
     assert found == ["step-00000006"]
+
+
+def nan_at_call(monkeypatch: pytest.MonkeyPatch, *calls: int) -> None:
+    """Makes the gradient's norm not a number in these updates, counted with repeated ones."""
+    clip, norms = Optimizers.clip, []
+
+    def clip_until_it_diverges(optimizers: Optimizers) -> torch.Tensor:
+        norms.append(clip(optimizers))
+        return norms[-1] * (torch.nan if len(norms) in calls else 1.0)
+
+    monkeypatch.setattr(Optimizers, "clip", clip_until_it_diverges)
+
+
+def test_the_batch_that_ended_a_run_is_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nan_at_call(monkeypatch, 8)
+    with pytest.raises(TrainingError, match=r"the documents 't\d+', .* more: see .*failed-batch"):
+        pretrain(root, tmp_path / "out", Listener())
+    named = json.loads((tmp_path / "out" / "failed-batch.json").read_text())
+    assert named["step"] == 8
+    assert len(named["rows"]) == 4
+    assert all(row["epoch"] == 0 and row["documents"] for row in named["rows"])
+    monkeypatch.undo()
+    pretrain(root, tmp_path / "out", Listener())
+    assert not (tmp_path / "out" / "failed-batch.json").exists()
+
+
+@pytest.mark.parametrize("call", [3, 9])
+def test_after_going_back_it_learns_from_other_rows(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """To the beginning where there is no checkpoint yet; the state there is the first one."""
+    nan_at_call(monkeypatch, call)
+    listener = Listener()
+    pretrain(root, tmp_path / "out", listener, max_rollbacks=1)
+    assert {"rollbacks": 1.0} in [values for _, values in listener.measured]
+    state = json.loads((tmp_path / "out" / "checkpoints" / "step-00000024" / STATE).read_text())
+    before = 6 if call > 6 else 0
+    assert state["state"]["num_skipped_rows"] == 4 * (call - before)
+    assert len(list((tmp_path / "out" / "checkpoints").iterdir())) == 4
+
+
+def test_checkpoints_by_the_clock_are_no_part_of_the_result(
+    output: Path, root: Path, tmp_path: Path
+) -> None:
+    found: list[int] = []
+
+    class Counter(Listener):
+        def progress(self, done: int, total: int, unit: str) -> None:
+            found.append(len(list((tmp_path / "out" / "checkpoints").glob("step-*"))))
+
+    pretrain(root, tmp_path / "out", Counter(), checkpoint_minutes=1e-9)
+    assert found[:8] == [1, 2, 2, 2, 2, 3, 3, 3]
+    assert digests(tmp_path / "out") == digests(output)
 
 
 def test_an_empty_split_is_said_before_training(tmp_path: Path) -> None:

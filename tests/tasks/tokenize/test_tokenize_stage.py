@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tokenizers import Tokenizer
+from tokenizers import Regex, Tokenizer, normalizers
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, CorpusError
 from tasks.tokenize import encode
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.stage import TOKENIZE
@@ -21,6 +22,7 @@ from tasks.vocab.stage import VOCAB
 from tests.tasks.vocab.inputs import Listener, Rows, context, files_of, small_rows, write_corpus
 
 CONFIG = TokenizeConfig(row_tokens=64)
+Patch = pytest.MonkeyPatch
 
 
 def rows() -> Rows:
@@ -65,6 +67,52 @@ def test_documents_are_the_tokenizers_ids_in_corpus_order(
     assert [len(ids) for ids in documents[3:6]] == documents.lengths[3:6].tolist()
     num_bytes = [len(text.encode()) for name, text in rows() if name == split]
     assert tokens.num_bytes(split).tolist() == num_bytes
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_documents_have_their_names(tokens: TokenizedCorpus, split: str) -> None:
+    expected = [f"made#{number}" for number, (name, _) in enumerate(rows()) if name == split]
+    assert tokens.document_ids(split, range(len(expected))) == expected
+    assert tokens.document_ids(split, [2, 0, -1]) == [expected[2], expected[0], expected[-1]]
+    assert tokens.document_ids(split, []) == []
+    with pytest.raises(IndexError):
+        tokens.document_ids(split, [len(expected)])
+
+
+def test_names_do_not_depend_on_batches(
+    inputs: dict[str, Path], tokens: TokenizedCorpus, tmp_path: Path, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(encode, "BATCH_BYTES", 300)
+    TOKENIZE.run(context(CONFIG, inputs, tmp_path))
+    every = range(len(tokens.documents("train")))
+    small = TokenizedCorpus(tmp_path)
+    assert small.document_ids("train", every) == tokens.document_ids("train", every)
+
+
+def test_tokens_of_the_first_version_are_read_but_have_no_names(
+    output: Path, tokens: TokenizedCorpus, tmp_path: Path
+) -> None:
+    shutil.copytree(output, tmp_path / "tokens")
+    for path in (tmp_path / "tokens/tokens").glob("*.arrow"):
+        table = pa.ipc.open_file(pa.OSFile(str(path))).read_all().drop_columns(["doc_id"])
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    first = TokenizedCorpus(tmp_path / "tokens")
+    assert first.documents("train").lengths.tolist() == tokens.documents("train").lengths.tolist()
+    assert first.packed("train").num_rows == tokens.packed("train").num_rows
+    with pytest.raises(ArtifactError, match=r"an earlier version made it: delete the artifact"):
+        first.document_ids("train", [0])
+
+
+def test_a_tokenizer_that_deletes_all_text_is_refused(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    deleting = Tokenizer.from_file(str(inputs["vocab"] / "tokenizer.json"))
+    deleting.normalizer = normalizers.Replace(Regex(r"[\s\S]+"), "")
+    (tmp_path / "vocab").mkdir()
+    deleting.save(str(tmp_path / "vocab/tokenizer.json"))
+    with pytest.raises(CorpusError, match=r"no token of any of the corpus's 203 documents: give"):
+        TOKENIZE.run(context(CONFIG, {**inputs, "vocab": tmp_path / "vocab"}, tmp_path / "tokens"))
 
 
 def test_ids_are_narrow_views_of_the_file(tokens: TokenizedCorpus) -> None:
@@ -137,7 +185,7 @@ def test_a_second_attempt_over_the_first_gives_the_same_bytes(
 
 
 def test_batches_do_not_change_the_ids(
-    inputs: dict[str, Path], output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    inputs: dict[str, Path], output: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(encode, "BATCH_BYTES", 300)
     TOKENIZE.run(context(CONFIG, inputs, tmp_path))

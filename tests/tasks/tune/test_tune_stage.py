@@ -170,7 +170,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     listener = Listener()
     tune(inputs, tmp_path, listener)
     assert contents(tmp_path) == contents(tuned[0])
-    assert listener.warnings == ["checkpoint step-00000020 is damaged and was removed"]
+    assert listener.warnings == ["checkpoint step-00000020 is damaged and was set aside"]
     assert min(step for step, values in listener.measured if "train_loss" in values) == 11
 
 

@@ -1,0 +1,264 @@
+"""Training in processes of their own: on this machine, or as if on two of them.
+
+Each launch takes seconds, so that each test has as few as it can.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from model.errors import CorpusError, RequestError, TrainingError
+from model.packing import plan_packing
+from model.training import TrainingInterrupted
+from tasks.pretrain.config import PretrainConfig
+from tasks.pretrain.launch import is_distributed, num_processes
+from tasks.pretrain.request import LaunchRequest
+from tasks.stage import StageContext
+from tasks.tokens import write_plan
+from tests.tasks.chain import Listener
+from tests.tasks.pretrain.runs import digests, pretrain, upstream
+
+HUNDRED: dict[str, Any] = {
+    "max_steps": 100,
+    "rows_per_step": 5,
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+}
+TWO: dict[str, Any] = {**HUNDRED, "num_processes": 2}
+
+
+class AtStep(Listener):
+    """Does something once, when so many steps are done."""
+
+    def __init__(self, step: int, deed: Any) -> None:
+        super().__init__()
+        self.step, self.deed, self.is_done = step, deed, False
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        super().progress(done, total, unit)
+        if done >= self.step and not self.is_done:
+            self.is_done = True
+            self.deed()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("upstream")
+    upstream(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def alone(root: Path) -> dict[str, float]:
+    """Metrics of one process; its output is `root / "alone"`."""
+    return pretrain(root, root / "alone", Listener(), **HUNDRED)
+
+
+@pytest.fixture(scope="module")
+def together(root: Path) -> dict[str, float]:
+    """Metrics of an unbroken run of two processes; its output is `root / "together"`."""
+    listener = Listener()
+    metrics = pretrain(root, root / "together", listener, **TWO)
+    assert listener.seen == [(step, 100, "steps") for step in range(1, 101)]
+    assert listener.messages == ["pretraining begins at step 0 from fresh weights"]
+    assert len(listener.examples) == 5
+    steps = [step for step, values in listener.measured if "train_loss" in values]
+    assert steps == list(range(10, 101, 10))
+    assert not listener.warnings
+    return metrics
+
+
+@pytest.fixture
+def termination_is_noted() -> Iterator[list[int]]:
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
+    yield arrived
+    signal.signal(signal.SIGTERM, before)
+
+
+def ranks(starter: int | None = None) -> list[psutil.Process]:
+    """The training processes below this process, or below the one of that id."""
+    below = {each: each.cmdline() for each in psutil.Process(starter).children(recursive=True)}
+    return [
+        process
+        for process, command in below.items()
+        if "tasks.pretrain.rank" in command and "torch.distributed.run" not in command
+    ]
+
+
+def curve(folder: Path, name: str) -> list[float]:
+    table = pq.read_table(folder / "curves.parquet").to_pandas()
+    values: list[float] = table[table.metric == name].value.tolist()
+    return values
+
+
+def files(folder: Path) -> set[str]:
+    return set(digests(folder))
+
+
+def test_two_processes_learn_as_one(
+    root: Path, alone: dict[str, float], together: dict[str, float]
+) -> None:
+    assert files(root / "together") == files(root / "alone")
+    assert together.keys() == alone.keys()
+    for name in ("train_loss", "grad_norm", "validation_loss", "learning_rate"):
+        ours = curve(root / "together", name)
+        assert ours == pytest.approx(curve(root / "alone", name), rel=1e-5)
+        assert len(ours) >= 5
+    assert together["num_tokens"] == alone["num_tokens"]
+    assert together["tokens_per_second"] > 0
+
+
+@pytest.mark.usefixtures("together")
+def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
+    root: Path, tmp_path: Path
+) -> None:
+    listener = AtStep(30, lambda: ranks()[-1].kill())
+    metrics = pretrain(root, tmp_path / "out", listener, **TWO)
+    assert "start again after step 25" in listener.warnings[0]
+    assert len(listener.warnings) == 1
+    assert listener.messages[-1] == "pretraining goes on after step 25"
+    assert metrics["resumed_from_step"] == 0
+    assert [done for done, _, _ in listener.seen] == list(range(1, 101))
+    reported = [(step, *values) for step, values in listener.measured]
+    assert len(set(reported)) == len(reported)
+    assert digests(tmp_path / "out") == digests(root / "together")
+
+
+def test_stopped_by_a_signal_it_goes_on_in_one_process(
+    root: Path, alone: dict[str, float], tmp_path: Path, termination_is_noted: list[int]
+) -> None:
+    stopped_at: list[float] = []
+
+    def stop() -> None:
+        stopped_at.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingInterrupted, match="the same command goes on") as caught:
+        pretrain(root, tmp_path / "out", AtStep(30, stop), **TWO)
+    assert time.monotonic() - stopped_at[0] < 10
+    assert len(termination_is_noted) == 1
+    assert ranks() == []
+    newest = max(path.name for path in (tmp_path / "out" / "checkpoints").glob("step-*"))
+    step = int(newest.removeprefix("step-"))
+    assert 30 <= step < 100
+    assert f"after step {step} of 100" in str(caught.value)
+    listener = Listener()
+    metrics = pretrain(root, tmp_path / "out", listener, **HUNDRED)
+    assert listener.messages == [f"pretraining goes on after step {step}"]
+    assert metrics["resumed_from_step"] == step
+    assert files(tmp_path / "out") == files(root / "alone")
+    for name in ("train_loss", "validation_loss"):
+        expected = pytest.approx(curve(root / "alone", name), rel=1e-5)
+        assert curve(tmp_path / "out", name) == expected
+    assert metrics["num_tokens"] == alone["num_tokens"]
+
+
+def test_failures_without_restarts_end_the_run(root: Path, tmp_path: Path) -> None:
+    listener = AtStep(5, lambda: ranks()[0].kill())
+    with pytest.raises(TrainingError, match=r"failed 1 times, at last with: .*log\.txt says more"):
+        pretrain(root, tmp_path / "out", listener, **TWO, max_restarts=0)
+    assert ranks() == []
+
+
+def test_an_error_of_ours_passes_through_and_starts_nothing_again(tmp_path: Path) -> None:
+    upstream(tmp_path)
+    nothing = plan_packing(np.zeros(0, dtype=np.int64), row_tokens=64)
+    write_plan(nothing, tmp_path / "tokenize" / "packing" / "validation.arrow")
+    listener = Listener()
+    with pytest.raises(CorpusError, match="the validation split holds no tokens"):
+        pretrain(tmp_path, tmp_path / "out", listener, **TWO)
+    assert listener.warnings == []
+    assert ranks() == []
+
+
+def test_nobody_is_left_when_the_starter_is_killed(root: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    program = [sys.executable, "-m", "tests.tasks.pretrain.runs", str(root), str(output), "100000"]
+    starter = subprocess.Popen([*program, "num_processes=2"])
+    wait_until(lambda: list(output.glob("launch/events.jsonl")) and "progress" in said(output))
+    below = psutil.Process(starter.pid).children(recursive=True)
+    assert len(ranks(starter.pid)) == 2
+    starter.kill()
+    starter.wait()
+    _, alive = psutil.wait_procs(below, timeout=10)
+    assert alive == []
+    assert len(list(output.glob("checkpoints/step-*"))) == 1  # what had been learned is not lost
+
+
+def said(output: Path) -> str:
+    return (output / "launch" / "events.jsonl").read_text()
+
+
+def wait_until(is_so: Any) -> None:
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("alone")
+def test_another_machine_joins_by_the_command_that_is_said(root: Path, tmp_path: Path) -> None:
+    class Other(Listener):
+        """Runs what is said, as if on another machine."""
+
+        joined: subprocess.Popen[bytes]
+
+        def message(self, text: str) -> None:
+            if " run: " in text:
+                self.joined = subprocess.Popen(
+                    shlex.split(text.partition(" run: ")[2]),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+            super().message(text)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    listener = Other()
+    meeting = {"num_nodes": 2, "rendezvous": f"localhost:{port}"}
+    pretrain(root, tmp_path / "out", listener, **HUNDRED, **meeting)
+    assert listener.joined.wait(timeout=60) == 0
+    expected = pytest.approx(curve(root / "alone", "train_loss"), rel=1e-5)
+    assert curve(tmp_path / "out", "train_loss") == expected
+
+
+def test_more_processes_than_rows_are_refused_at_once(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="6 processes cannot share an update of 5 rows"):
+        pretrain(root, tmp_path / "out", Listener(), **HUNDRED, num_processes=6)
+    with pytest.raises(RequestError, match="3 processes cannot share an update of 2 rows"):
+        pretrain(
+            root, tmp_path / "out", Listener(), **HUNDRED, num_processes=3, initial_rows_per_step=2
+        )
+
+
+def test_auto_is_a_process_for_each_gpu_and_one_without() -> None:
+    assert num_processes(PretrainConfig(num_processes="auto")) == max(1, torch.cuda.device_count())
+    assert num_processes(PretrainConfig(num_processes=3)) == 3
+    assert not is_distributed(PretrainConfig())
+    assert is_distributed(PretrainConfig(num_nodes=2, rendezvous="localhost:1"))
+
+
+def test_the_request_holds_what_a_rank_needs_and_no_more(root: Path, tmp_path: Path) -> None:
+    settings = PretrainConfig(num_processes=2, init_from=Path("given"))
+    context = StageContext(settings, upstream(root), tmp_path, Listener())
+    LaunchRequest.of(context, tmp_path / "events").write(tmp_path / "request.json")
+    again = LaunchRequest.read(tmp_path / "request.json").context(Listener())
+    assert again.inputs["vocab"].ref == context.inputs["vocab"].ref
+    assert again.inputs["tokenize"].path == context.inputs["tokenize"].path
+    assert again.config == settings.model_copy(update={"init_from": Path("given").absolute()})
+    assert again.output == tmp_path
