@@ -11,7 +11,7 @@ from tasks.store.workspace import Workspace
 
 # What somebody might look for in the documentation of Python's standard library.
 BUILTIN_QUERIES = (
-    "read a compressed file",
+    "compress and decompress files",
     "wait until a thread has finished",
     "parse a date from a string",
 )

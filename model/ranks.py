@@ -4,6 +4,7 @@ Each process is a rank. All ranks call the same methods in the same order.
 """
 
 import gc
+import importlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         device: where this rank's model is; sums of GPU tensors go over NCCL, others over gloo.
             On a GPU it must be the current device.
     """
+    # DistributedDataParallel loads it; loaded while the group exists, it keeps it from ending.
+    importlib.import_module("torch._dynamo")
     distributed.init_process_group(BACKENDS[device.type])
     try:
         yield Ranks(rank=distributed.get_rank(), num_ranks=distributed.get_world_size())

@@ -48,6 +48,7 @@ def run_child(command: Sequence[str | Path], *, watch_memory: bool = False) -> S
         RuntimeError: the child failed; with the last lines of its standard error.
     """
     _adopt_orphans()
+    others = _children()
     started = time.monotonic()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -58,7 +59,7 @@ def run_child(command: Sequence[str | Path], *, watch_memory: bool = False) -> S
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError(f"{command} ended with {process.returncode}: {_tail(errors)}")
-        usages = [usage, *_reap_orphans()]
+        usages = [usage, *_reap_orphans(others)]
         output.seek(0)
         report = json.loads(output.read().splitlines()[-1])
     return Spent(
@@ -112,14 +113,17 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def _reap_orphans() -> list[Any]:
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
+
+
+def _reap_orphans(others: set[int]) -> list[Any]:
+    """Wait for what the command left behind, not for the `others` that were there before."""
     usages: list[Any] = []
-    while True:
-        try:
-            _, _, usage = os.wait3(0)
-        except ChildProcessError:
-            return usages
-        usages.append(usage)
+    while left := _children() - others:
+        for pid in left:
+            usages.append(os.wait4(pid, 0)[2])
+    return usages
 
 
 def _tail(file: IO[bytes]) -> str:

@@ -183,7 +183,7 @@ def poison_loss(run: Run, step: int, *, on: bool = True) -> None:
             return output * math.nan
         return None
 
-    run.model.register_forward_hook(spoil)
+    run.model.head.register_forward_hook(spoil)
 
 
 JOBS: dict[str, Callable[[Ranks, Path], dict[str, Any]]] = {

@@ -17,7 +17,7 @@ def test_the_allocators_own_error_names_the_setting_to_lower() -> None:
         if run.training.state.step == 7:
             room_for_everything()
 
-    run.model.register_forward_pre_hook(want_too_much)
+    run.model.head.register_forward_pre_hook(want_too_much)
     with pytest.raises(TrainingError) as caught:
         run.training.run()
     message = str(caught.value)

@@ -56,7 +56,7 @@ class Kept:
             on_rollback=lambda run: self.newest(self.scheduled),
             clock=LookClock(),
         )
-        self.run.model.register_forward_hook(self._spoil)
+        self.run.model.head.register_forward_hook(self._spoil)
         self.training = self.run.training
         self.training.state = self.newest(None)
 
@@ -80,11 +80,11 @@ class Kept:
         self.updates.append(run.training.state.step)
         return len(self.updates) == self.stop_at
 
-    def _spoil(self, module: nn.Module, arguments: Any, logits_MV: Tensor) -> Tensor | None:
+    def _spoil(self, module: nn.Module, arguments: Any, hidden_MD: Tensor) -> Tensor | None:
         """Every time that an update begins at a bad place, as data does that is bad."""
         state = self.training.state
         factor = self.bad_places.get(8 * state.step + state.num_skipped_rows)
-        return None if factor is None else logits_MV * factor
+        return None if factor is None else hidden_MD * factor
 
 
 @pytest.mark.parametrize("factor", [math.nan, -50.0], ids=["nan", "spike"])

@@ -20,7 +20,7 @@ QUICK: dict[str, Any] = {
     "num_layers": 2,
     "max_steps": 24,
     "rows_per_step": 4,
-    "learning_rate": 1e-2,
+    "learning_rate": 3e-3,
     "precision": "fp32",
 }
 
