@@ -9,6 +9,7 @@ Letters: N tokens of the flattened batch, H heads, E head size, F half of it, S 
 block, L its longest, G = S·H.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +55,8 @@ def attend_blocks(mixed_N3HE: Tensor, where: BlockNeighbourhood) -> Tensor:
         mixed_N3HE: queries, keys and values, not yet turned.
         where: of the layer.
     """
-    gathered_NHE: Tensor = _BlockAttention.apply(mixed_N3HE, where)  # type: ignore[no-untyped-call]
-    return gathered_NHE
+    attend: Callable[[Tensor, BlockNeighbourhood], Tensor] = _BlockAttention.apply
+    return attend(mixed_N3HE, where)
 
 
 class _BlockAttention(torch.autograd.Function):

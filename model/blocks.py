@@ -14,7 +14,7 @@ from model.batch import Runs
 
 Int64s = NDArray[np.int64]
 
-# A block of its own costs as much as so many pairs of positions (measured on two cores).
+# A block of its own costs about as much as so many pairs of positions.
 BLOCK_PAIRS = 2**15
 
 

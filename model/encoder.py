@@ -19,7 +19,8 @@ from model.block_attention import MAX_LENGTH
 from model.blocks import find_blocks
 from model.config import EncoderConfig
 
-AttentionPath = Literal["auto", "rows", "stream", "blocks"]
+KnownPath = Literal["rows", "stream", "blocks"]
+AttentionPath = Literal["auto"] | KnownPath
 
 
 @dataclass(frozen=True)
@@ -139,9 +140,7 @@ class Encoder(nn.Module):
             seen_BLD = self.final_norm(hidden_BLD) if k == len(self.layers) else hidden_BLD
             yield Observation(k, seen_BLD, attention_BHLL)
 
-    def _neighbourhoods(
-        self, batch: Batch, path: Literal["rows", "stream", "blocks"]
-    ) -> dict[bool, Neighbourhood]:
+    def _neighbourhoods(self, batch: Batch, path: KnownPath) -> dict[bool, Neighbourhood]:
         """The neighbourhood of full (True) and of sliding-window (False) layers."""
         over = find_blocks(batch.runs) if path == "blocks" else path
         return {
@@ -152,7 +151,7 @@ class Encoder(nn.Module):
     def _blocks(self) -> list[EncoderLayer]:
         return cast("list[EncoderLayer]", list(self.layers))
 
-    def _path(self, hidden_BLD: Tensor) -> Literal["rows", "stream", "blocks"]:
+    def _path(self, hidden_BLD: Tensor) -> KnownPath:
         if self.attention != "auto":
             return self.attention
         kind = hidden_BLD.device.type

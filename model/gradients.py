@@ -102,7 +102,7 @@ class Gradients:
         with self.parts.part("forward"):
             loss = self._summed_loss(batch) / targets_a_rank
         with self.parts.part("backward"):
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            torch.autograd.backward(loss)
         return loss.detach()
 
     def _summed_loss(self, batch: MaskedBatch) -> Tensor:

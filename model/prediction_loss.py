@@ -7,6 +7,7 @@ al. 2024, "Liger Kernel", section 3.2).
 Letters: M masked positions, D hidden width, V vocabulary, P positions of a part, C of a slice.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -33,10 +34,8 @@ def prediction_loss(
         bias_V: of the decoder.
         targets_M: int64.
     """
-    loss: Tensor = _PredictionLoss.apply(  # type: ignore[no-untyped-call]
-        hidden_MD, decoder_VD.to(hidden_MD.dtype), bias_V, targets_M
-    )
-    return loss
+    summed: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = _PredictionLoss.apply
+    return summed(hidden_MD, decoder_VD.to(hidden_MD.dtype), bias_V, targets_M)
 
 
 class _PredictionLoss(torch.autograd.Function):

@@ -74,7 +74,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     found: dict[str, StoredTensor] = {}
     for path in weight_files(folder):
         with _opened(path) as file:
-            for name in file.keys():  # noqa: SIM118  (it is no mapping)
+            for name in sorted(file.keys()):
                 if name in found:
                     raise ArtifactError(
                         f"{path} holds {name}, and so does {found[name].path.name}; write it again"

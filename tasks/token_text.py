@@ -9,12 +9,11 @@ import json
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
 
 from tokenizers import Tokenizer
 
 from model.bpe.alphabet import BYTE_CHARACTERS
-from tasks.token_bytes import is_byte, is_placeholder, steps, unknown_name
+from tasks.token_names import TokenNames, is_byte
 
 _BYTE_OF = {character: bytes([byte]) for byte, character in enumerate(BYTE_CHARACTERS)}
 _JOINERS = "\u200c\u200d"  # shape letters and pictures; without them such text cannot be read
@@ -29,7 +28,7 @@ class TokenText:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self._spelling = _Spelling.of(json.loads(tokenizer.to_str()))
+        self._spelling = _Spelling(TokenNames.of(json.loads(tokenizer.to_str())))
 
     def spell(self, token_ids: Iterable[int]) -> str:
         """The text that the tokens stand for, one after another; half characters as ``\\xe2``."""
@@ -66,72 +65,38 @@ def _sign(character: str) -> str:
 
 @dataclass(frozen=True)
 class _Spelling:
-    """How names are written.
+    """The text of names.
 
     Attributes:
-        unknown: the name of the unknown token.
-        is_byte_level: whether every character of a name is a byte.
-        prefixes: marks of what continues a word; every other token begins one.
-        suffixes: marks of a word's end.
-        marks: what stands for other text inside names, and that text.
-        has_byte_names: whether `<0x41>` is a byte.
+        names: how they are written.
     """
 
-    unknown: str | None
-    is_byte_level: bool
-    prefixes: tuple[str, ...]
-    suffixes: tuple[str, ...]
-    marks: tuple[tuple[str, str], ...]
-    has_byte_names: bool
-
-    @classmethod
-    def of(cls, definition: dict[str, Any]) -> Self:
-        """Read it from a tokenizer.json."""
-        model = definition["model"]
-        decoding = list(steps(definition["decoder"]))
-        parts = ("normalizer", "pre_tokenizer", "decoder")
-        every = [step for part in parts for step in steps(definition[part])]
-        prefixes = [step["prefix"] for step in decoding if step["type"] == "WordPiece"]
-        suffixes = [step["suffix"] for step in decoding if step["type"] == "BPEDecoder"]
-        spaces = [(step["replacement"], " ") for step in every if step["type"] == "Metaspace"]
-        replaced = [
-            (step["pattern"]["String"], step["content"])
-            for step in decoding
-            if step["type"] == "Replace" and "String" in step["pattern"]
-        ]
-        return cls(
-            unknown=unknown_name(model),
-            is_byte_level=any(step["type"] == "ByteLevel" for step in every),
-            prefixes=tuple(filter(None, [*prefixes, model.get("continuing_subword_prefix")])),
-            suffixes=tuple(filter(None, [*suffixes, model.get("end_of_word_suffix")])),
-            marks=tuple([*spaces, *replaced]),
-            has_byte_names=bool(model.get("byte_fallback")),
-        )
+    names: TokenNames
 
     def bytes_of(self, name: str) -> bytes:
         """UTF-8 bytes of the text that a token of this name stands for, blanks included."""
-        if name == self.unknown or is_placeholder(name):
+        if not self.names.stands_for_text(name):
             return (" " * self._begins_word(name) + name).encode()
-        if self.has_byte_names and is_byte(name):
+        if self.names.has_byte_names and is_byte(name):
             return bytes([int(name[3:-1], 16)])
-        if self.is_byte_level:
+        if self.names.is_byte_level:
             return b"".join(_BYTE_OF.get(character) or character.encode() for character in name)
         return self._text_of(name).encode()
 
     def _text_of(self, name: str) -> str:
         begins_word = self._begins_word(name)
-        for prefix in self.prefixes:
+        for prefix in self.names.prefixes:
             name = name.removeprefix(prefix) if name != prefix else name
         name = " " * begins_word + name
-        for suffix in self.suffixes:
+        for suffix in self.names.suffixes:
             if name.endswith(suffix):
                 name = name.removesuffix(suffix) + " "
-        for mark, text in self.marks:
+        for mark, text in self.names.marks:
             name = name.replace(mark, text)
         return name
 
     def _begins_word(self, name: str) -> bool:
         """Whether the decoder puts a blank before the token because its name says nothing else."""
-        if self.prefixes:
-            return not any(name.startswith(mark) and name != mark for mark in self.prefixes)
-        return not (self.is_byte_level or self.suffixes or self.marks)
+        if self.names.prefixes:
+            return not any(name.startswith(mark) and name != mark for mark in self.names.prefixes)
+        return not (self.names.is_byte_level or self.names.suffixes or self.names.marks)

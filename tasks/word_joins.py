@@ -34,7 +34,7 @@ from tokenizers import Tokenizer
 from model.bpe.alphabet import BYTE_CHARACTERS
 from model.errors import ArtifactError
 from model.masking import WordJoins
-from tasks.token_bytes import is_byte, is_placeholder, steps, unknown_name
+from tasks.token_names import TokenNames, is_byte
 
 _SPACELESS = "Han Hiragana Katakana Bopomofo Yi Thai Lao Khmer Myanmar Tibetan".split()
 _SCRIPTS = "".join(rf"\p{{Script={name}}}" for name in _SPACELESS)
@@ -64,10 +64,10 @@ def word_joins(tokenizer: Tokenizer, vocab_size: int) -> WordJoins:
     starts, ends = np.zeros((2, vocab_size), dtype=np.bool_)
     if definition["model"]["type"] == "WordLevel":
         return WordJoins(starts, ends)
-    names = _Names.of(tokenizer, definition)
-    unknown = unknown_name(definition["model"])
+    written = TokenNames.of(definition)
+    names = _Names.of(tokenizer, definition["model"], written)
     for name, token_id in tokenizer.get_vocab().items():
-        if name != unknown and not is_placeholder(name):
+        if written.stands_for_text(name):
             starts[token_id], ends[token_id] = names.goes_on(name)
     return WordJoins(starts, ends)
 
@@ -91,11 +91,8 @@ class _Names:
     ends: tuple[str, ...]
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, definition: dict[str, Any]) -> Self:
-        """Read it from a tokenizer and its tokenizer.json."""
-        model = definition["model"]
-        parts = ("normalizer", "pre_tokenizer", "decoder")
-        every = [step for part in parts for step in steps(definition[part])]
+    def of(cls, tokenizer: Tokenizer, model: dict[str, Any], written: TokenNames) -> Self:
+        """Read it from a tokenizer and from its definition."""
         prefix = model.get("continuing_subword_prefix") or ""
         space, end = _written_marks(tokenizer)
         ends = tuple(filter(None, (end, model.get("end_of_word_suffix"))))
@@ -106,8 +103,8 @@ class _Names:
                 "vocab.tokenizer"
             )
         return cls(
-            is_byte_level=any(step["type"] == "ByteLevel" for step in every),
-            has_byte_names=bool(model.get("byte_fallback")),
+            is_byte_level=written.is_byte_level,
+            has_byte_names=written.has_byte_names,
             prefix=prefix,
             beginnings=(space,) if space else (),
             ends=ends,

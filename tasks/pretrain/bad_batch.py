@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.packing import PackingPlan
 from tasks.tokens import TokenizedCorpus
 
 FAILED_BATCH_FILE = "failed-batch.json"
@@ -25,7 +26,8 @@ def write_failed_batch(
     Raises:
         ArtifactError: the tokens were made by an earlier version, which kept no ids.
     """
-    documents = [_documents(tokens, row) for _, row in chosen]
+    plan = tokens.packed("train").plan
+    documents = [_documents(tokens, plan, row) for _, row in chosen]
     rows = [
         {"epoch": epoch, "row": row, "documents": ids}
         for (epoch, row), ids in zip(chosen, documents, strict=True)
@@ -36,9 +38,8 @@ def write_failed_batch(
     return f"it learned from {_in_words(documents)}: see {path}"
 
 
-def _documents(tokens: TokenizedCorpus, row: int) -> list[str]:
+def _documents(tokens: TokenizedCorpus, plan: PackingPlan, row: int) -> list[str]:
     """Ids of the documents that have a piece in the row, in order, each once."""
-    plan = tokens.packed("train").plan
     begin, end = plan.row_offsets_R1[row : row + 2]
     numbers = list(dict.fromkeys(plan.piece_document[begin:end].tolist()))
     return tokens.document_ids("train", numbers)

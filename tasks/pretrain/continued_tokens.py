@@ -17,7 +17,7 @@ from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError, RequestError
 from tasks.pretrain.special_roles import ROLES, special_ids
 from tasks.pretrain.tokenizer_files import TOKENIZER_FILE, read_tokenizer
-from tasks.token_bytes import is_placeholder, steps, unknown_name
+from tasks.token_names import is_placeholder, steps, unknown_name
 
 _KINDS = "|".join(name.strip("[]") for name in SPECIAL_TOKENS)
 # What the vocab stage may add to a pre_tokenizer (`tasks.vocab.special`), so that the names of

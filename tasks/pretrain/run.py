@@ -1,7 +1,4 @@
-"""One pretraining run put together: model, data, checkpoints and who hears of it.
-
-Letters: R rows, C columns of a matrix.
-"""
+"""One pretraining run put together: model, data, checkpoints and who hears of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -33,7 +33,8 @@ SIZES: dict[SizeName, Shape] = {
 
 # AdamW's of `base` and `large` are those of ModernBERT (Warner et al. 2024, section 2.2.2) and of
 # Ettin (Weller et al. 2025, encoder_base.yaml and encoder_large.yaml), for batches of millions of
-# tokens. Muon's updates are scaled to AdamW's, but bear several times its rate.
+# tokens. Muon's updates are scaled to AdamW's, but bear several times its rate. Settings that leave
+# a rate out have it from here: a change here is a change of output.
 RATES: dict[SizeName, Rates] = {
     "tiny": Rates(2e-3, 1e-2),
     "small": Rates(2.5e-3, 1e-2),

@@ -14,7 +14,7 @@ from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError
 from model.huggingface import CONFIG_FILE
 from tasks.pretrain.tokenizer_files import SETTINGS_FILE
-from tasks.token_bytes import unknown_name
+from tasks.token_names import unknown_name
 
 NAMES_FILE = "special_tokens_map.json"  # beside tokenizer_config.json in transformers 4
 ROLES = ("pad", "unk", "cls", "sep", "mask")

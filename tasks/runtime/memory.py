@@ -30,9 +30,9 @@ def keep_freed_memory(device_type: str = "cpu") -> Iterator[None]:
 
     Does nothing where training is on another device than the CPU, or the C library another.
 
-    Otherwise every large tensor of a training step is mapped, zeroed by the kernel page by page
-    and unmapped again in each step: keeping it made training 15 % faster on 2 cores. The price is
-    that memory stays at its highest level until the block ends, where it goes back to the system.
+    Without it every large tensor of a training step is mapped, zeroed by the kernel page by page
+    and unmapped again in each step. The price is that memory stays at its highest level until the
+    block ends, where it goes back to the system.
 
     Holds for the whole process. Threads that began inside the block stay with one arena. Source:
     mallopt(3), malloc_trim(3).

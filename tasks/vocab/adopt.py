@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError, RequestError
-from tasks.token_bytes import is_byte, is_placeholder, unknown_name
+from tasks.token_names import is_byte, is_placeholder, unknown_name
 from tasks.vocab.special import cuts_names, guarded, lay_out
 
 UNKNOWN = "[UNK]"

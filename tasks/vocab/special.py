@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from model.bpe.tokenizer import SPECIAL_TOKENS, padded_size
-from tasks.token_bytes import steps
+from tasks.token_names import steps
 
 _KINDS = "|".join(name.strip("[]") for name in SPECIAL_TOKENS)
 

@@ -12,7 +12,7 @@ from tasks.corpus import Corpus
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.store.hashing import sha256_of
-from tasks.token_bytes import is_placeholder
+from tasks.token_names import is_placeholder
 from tasks.vocab.adopt import adopt_tokenizer, unmatched_tokens
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.learning import learn_vocabulary

@@ -33,7 +33,7 @@ from tasks.report import theme
 from tests.benchmarks.children import absolute, run_child
 from tests.benchmarks.ingest_speed import machine
 from tests.benchmarks.pretrain_curves import Curve, compared, curve_of, measured_row, table
-from tests.benchmarks.pretrain_inputs import add_inputs, find_inputs
+from tests.benchmarks.pretrain_inputs import add_inputs, add_systems, find_inputs
 from tests.benchmarks.pretrain_ours import parse_settings
 from tests.benchmarks.pretrain_peer import parse_arguments as parse_peer
 from tests.benchmarks.pretrain_peer import settings as peer_settings
@@ -78,25 +78,17 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE",
-                        help="of our stage pretrain, beside size=small")  # fmt: skip
     add_inputs(parser)
-    parser.add_argument("--peer-python", type=absolute, required=True, help="has the peer")
+    add_systems(parser)
     parser.add_argument(
         "--peers", nargs="+", choices=PEERS, default=[DEFAULT, TUNED], metavar="NAME",
         help=f"{', '.join(PEERS)} (default: {DEFAULT} and {TUNED})",
     )  # fmt: skip
-    parser.add_argument(
-        "--tuned", action="append", default=[], metavar="OPTION=VALUE[,OPTION=VALUE]",
-        help="a further peer: the tuned one with options of pretrain_peer.py, without their dashes",
-    )  # fmt: skip
     parser.add_argument("--minutes", type=float, default=20.0, help="of each run of a peer")
     parser.add_argument("--steps", type=int, nargs="+", required=True, help="of ours, a run each")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--mask-frac", type=float, default=0.15, help="of the peers")
     parser.add_argument("--validations", type=int, default=20, help="spread over each run")
     parser.add_argument("--validation-rows", type=int, default=256)
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each system")
     parser.add_argument("--step-seconds-from", type=Path, help="JSON of pretrain_speed")
     parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="whose seconds")
     parser.add_argument("--runs", type=absolute, required=True, help="a folder for the curves")
@@ -104,6 +96,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="a file for all numbers")
     arguments = parser.parse_args()
     find_inputs(parser, arguments)
+    if not arguments.peer_python:
+        parser.error("give --peer-python, an interpreter that has the peer")
     arguments.settings = merged([SIZE, *arguments.settings])
     arguments.peers += [f"{TUNED}, {options}" for options in arguments.tuned]
     path = arguments.step_seconds_from

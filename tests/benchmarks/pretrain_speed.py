@@ -24,9 +24,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.children import Spent, absolute, python_module, run_child
+from tests.benchmarks.children import Spent, python_module, run_child
 from tests.benchmarks.ingest_speed import machine
-from tests.benchmarks.pretrain_inputs import add_inputs, find_inputs
+from tests.benchmarks.pretrain_inputs import add_inputs, add_systems, find_inputs
 from tests.benchmarks.pretrain_table import (
     DEFAULT,
     OURS,
@@ -72,25 +72,17 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE",
-                        help="of our stage pretrain, beside size=small")  # fmt: skip
     add_inputs(parser)
-    parser.add_argument("--peer-python", type=absolute, help="an interpreter that has the peer")
+    add_systems(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=8, help="timed updates of a process")
     parser.add_argument("--discard-steps", type=int, default=3, help="updates before those")
-    parser.add_argument("--mask-frac", type=float, default=0.15, help="of all systems")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each system")
     parser.add_argument(
         "--ours", action="append", default=[], metavar="KEY=VALUE[,KEY=VALUE]", help="a further row"
     )
     parser.add_argument(
         "--systems", nargs="+", choices=[OURS, *PEERS], metavar="NAME",
         help=f"{', '.join([OURS, *PEERS])}; the first three if there is a --peer-python",
-    )  # fmt: skip
-    parser.add_argument(
-        "--tuned", action="append", default=[], metavar="OPTION=VALUE[,OPTION=VALUE]",
-        help="a further peer: the tuned one with options of pretrain_peer.py, without their dashes",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, help="a file for all numbers")
     arguments = parser.parse_args()

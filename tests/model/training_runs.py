@@ -88,7 +88,6 @@ class Run:
     should_stop: Callable[["Run"], bool] = lambda run: False
     on_checkpoint: Callable[["Run"], None] = lambda run: None
     on_rollback: Callable[["Run"], TrainingState] = lambda run: run.begin_again()
-    validate: Callable[["Run"], dict[str, float]] | None = None
     state: TrainingState = field(default_factory=TrainingState)
     ranks: Ranks = ALONE
     clock: Callable[[], float] | None = None
@@ -109,7 +108,7 @@ class Run:
     def begin_again(self) -> TrainingState:
         """Puts model and optimizers where they were before the first update."""
         initialize(self.model, CONFIG, 0)
-        vars(self.optimizers).update(vars(self._new_optimizers()))
+        self.optimizers.forget()
         return TrainingState()
 
     def _new_optimizers(self) -> Optimizers:
@@ -171,8 +170,6 @@ class Run:
 
     def _validate(self) -> dict[str, float]:
         self.num_validations += 1
-        if self.validate is not None:
-            return self.validate(self)
         return {"validation_loss": float(self.num_validations)}
 
     def losses(self) -> list[float]:

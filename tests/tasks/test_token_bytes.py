@@ -20,7 +20,8 @@ from model.bpe.tokenizer import (
     tokenizer_json,
 )
 from model.bpe.words import CountedWords
-from tasks.token_bytes import is_byte, is_placeholder, token_bytes
+from tasks.token_bytes import token_bytes
+from tasks.token_names import is_byte, is_placeholder
 from tasks.vocab.library import WORDS, train_library
 from tests.tasks.vocab.library_texts import texts
 

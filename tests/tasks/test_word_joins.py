@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from model.config import EncoderConfig
 from model.errors import ArtifactError
 from model.masking import Masking, WordJoins, mask_for_training
-from tasks.token_bytes import is_placeholder
+from tasks.token_names import is_placeholder
 from tasks.word_joins import word_joins
 from tests.tasks.test_token_bytes import KINDS, kind_of
 from tests.tasks.vocab.given_tokenizers import GIVEN

@@ -11,7 +11,7 @@ from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import CorpusError
 from tasks.corpus import Corpus
 from tasks.stage import Metrics
-from tasks.token_bytes import steps
+from tasks.token_names import steps
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.report.affixes import affix_gold, read_affixes
 from tasks.vocab.report.boundaries import Gold, agreement

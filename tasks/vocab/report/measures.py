@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import END_OF_WORD
 from tasks.stage import Metrics
-from tasks.token_bytes import is_placeholder, unknown_name
+from tasks.token_names import is_placeholder, unknown_name
 
 RENYI_ALPHA = 2.5
 BATCH_CHARACTERS = 2**17  # encodings take a hundred times the memory of their text

@@ -2,7 +2,6 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -73,15 +72,6 @@ def output(root: Path, listener: Listener) -> Path:
     folder = root / "output"
     pretrain(root, folder, listener)
     return folder
-
-
-@pytest.fixture
-def termination_is_noted() -> Iterator[list[int]]:
-    """Keeps SIGTERM from ending the tests, and says how often it came through."""
-    arrived: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
-    yield arrived
-    signal.signal(signal.SIGTERM, before)
 
 
 def test_the_folder_holds_the_result_and_nothing_else(output: Path) -> None:

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +78,6 @@ def together(root: Path) -> dict[str, float]:
     assert steps == list(range(10, 101, 10))
     assert not listener.warnings
     return metrics
-
-
-@pytest.fixture
-def termination_is_noted() -> Iterator[list[int]]:
-    arrived: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: arrived.append(number))
-    yield arrived
-    signal.signal(signal.SIGTERM, before)
 
 
 def ranks(starter: int | None = None) -> list[psutil.Process]:

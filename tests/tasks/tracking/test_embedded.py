@@ -27,6 +27,7 @@ def test_a_run_is_recorded_whole(state: Path, tracked: Open, tmp_path: Path) -> 
         track.tag("corpusmith.reused", "false")
         track.dataset("corpus", "ab" * 32, "artifacts/ingest/x", "training")
         track.artifact(report, "reports")
+        tracker._load({"system/made_up": 7.0}, 0)
     assert tracker.about["run_id"]  # waits; the machine's load is measured from then on
     tracker.metrics({"evaluate/recall_at_1": 0.25})
     tracker.close("FINISHED")
@@ -50,6 +51,7 @@ def test_a_run_is_recorded_whole(state: Path, tracked: Open, tmp_path: Path) -> 
     }
     assert "system/cpu_utilization_percentage" in parent.data.metrics
     for run in (parent, stage):
+        assert run.data.metrics["system/made_up"] == 7.0  # the machine's load is everyone's
         [used] = run.inputs.dataset_inputs
         assert (used.dataset.name, used.dataset.digest) == ("corpus", ("ab" * 32)[:36])
         assert used.tags[0].value == "training"
