@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from model.batch import Batch, Runs
 from model.block_attention import BlockNeighbourhood, attend_blocks, block_neighbourhood
-from model.blocks import Blocks
+from model.blocks import Extents
 from model.config import EncoderConfig
+from model.head_order import Turn
 from model.rotary import rotary_table, rotate, wide
 
 STRETCH = 256  # queries of a windowed layer computed at once
@@ -45,7 +46,11 @@ class Neighbourhood:
 
 
 def neighbourhood(
-    batch: Batch, config: EncoderConfig, *, full: bool, over: Blocks | Literal["rows", "stream"]
+    batch: Batch,
+    config: EncoderConfig,
+    *,
+    full: bool,
+    over: tuple[Extents, ...] | Literal["rows", "stream"],
 ) -> Neighbourhood:
     """Rotary table, and mask, runs or blocks of `batch`, for full or windowed layers."""
     theta = config.global_rope_theta if full else config.local_rope_theta
@@ -56,7 +61,7 @@ def neighbourhood(
     if over == "stream":
         return Neighbourhood(*tables, half_window, runs=batch.runs)
     cos_NF, sin_NF = (table.flatten(0, 1) for table in tables)
-    blocks = block_neighbourhood(over, cos_NF, sin_NF, half_window)
+    blocks = block_neighbourhood(over, Turn(cos_NF, sin_NF), half_window)
     return Neighbourhood(*tables, half_window, blocks=blocks)
 
 
@@ -91,7 +96,11 @@ class Attention(nn.Module):
         With `positions_M` (int64, in the flattened batch) only those positions' share, as
         ``hidden_MD``.
         """
-        output_BLD: Tensor = self.Wo(at(self._attend(hidden_BLD, where), positions_M))
+        if positions_M is not None and where.blocks is not None:
+            gathered_BLD = self._ask(hidden_BLD, where.blocks, positions_M)
+        else:
+            gathered_BLD = at(self._attend(hidden_BLD, where), positions_M)
+        output_BLD: Tensor = self.Wo(gathered_BLD)
         return output_BLD
 
     def probabilities(self, hidden_BLD: Tensor, where: Neighbourhood) -> Tensor:
@@ -108,11 +117,24 @@ class Attention(nn.Module):
         scores_BHLL = (scores_BHLL * scale).masked_fill(unseen_B1LL, float("-inf"))
         return scores_BHLL.softmax(dim=-1)
 
+    def _ask(self, hidden_BLD: Tensor, where: BlockNeighbourhood, positions_M: Tensor) -> Tensor:
+        """What `positions_M` gather, ``gathered_MD``, without queries of the others."""
+        width = hidden_BLD.shape[-1]
+        query_weight, other_weight = torch.split(self.Wqkv.weight, [width, 2 * width])
+        ascending_M, order_M = positions_M.sort(stable=True)
+        query_MD = functional.linear(at(hidden_BLD, ascending_M), query_weight)
+        mixed_NX = functional.linear(hidden_BLD.flatten(0, 1), other_weight)
+        gathered_M1HE = attend_blocks(
+            mixed_NX.view(len(mixed_NX), 2, self.num_heads, width // self.num_heads),
+            where.asked(ascending_M),
+            query_MD.view(len(query_MD), 1, self.num_heads, width // self.num_heads),
+        )
+        return gathered_M1HE.flatten(1).index_select(0, order_M.argsort())
+
     def _attend(self, hidden_BLD: Tensor, where: Neighbourhood) -> Tensor:
         if where.blocks is not None:
-            mixed_BL3HE = self._mix(hidden_BLD)
-            gathered_NHE = attend_blocks(mixed_BL3HE.flatten(0, 1), where.blocks)
-            return gathered_NHE.reshape(hidden_BLD.shape)
+            mixed_N3HE = self._mix(hidden_BLD).flatten(0, 1)
+            return attend_blocks(mixed_N3HE, where.blocks).view(hidden_BLD.shape)
         query_BLHE, key_BLHE, value_BLHE = self._project(hidden_BLD, where)
         attend = attend_rows if where.runs is None else attend_stream
         if query_BLHE.device.type != "cpu":

@@ -1,25 +1,44 @@
 """Attention inside sequences on a processor, as batched matrix products over blocks.
 
 What `torch.nn.functional.scaled_dot_product_attention` computes, with no work on pairs of
-positions in different sequences, and in bfloat16 at the speed of its matrix products. Queries and
-keys are turned inside, in float32, so that nothing but the turned ones is kept. The probabilities
-are kept for the backward pass: S·H·L² numbers a block.
+positions in different sequences, and in bfloat16 at the speed of its matrix products. Not every
+token need ask: of the others only keys and values are needed. The probabilities are kept for the
+backward pass: S·H·Q·L numbers a block.
 
-Letters: N tokens of the flattened batch, H heads, E head size, F half of it, S sequences of a
-block, L its longest, G = S·H.
+Letters: N tokens of the flattened batch, M of them that ask, P parts of a token (query, key and
+value), H heads, E head size, F half of it, S sequences of a block, L its longest, Q the most that
+ask in one, G = S·H.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from model.blocks import Block, Blocks
-from model.rotary import wide
+from model.blocks import Extents, Int64s
+from model.head_order import Turn, to_heads, to_tokens
 
 MAX_LENGTH = 1024  # tokens; for longer sequences kernels that keep no probabilities are better
+
+
+@dataclass(frozen=True)
+class Block:
+    """Sequences of about one length.
+
+    Attributes:
+        queries: where each sequence's queries lie among all.
+        keys: where its tokens lie in the flattened batch.
+        bias: float32, broadcasting to ``(S, H, Q, L)``, minus infinity where a position is not
+            seen; None where all are.
+    """
+
+    queries: Extents
+    keys: Extents
+    bias: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -27,170 +46,158 @@ class BlockNeighbourhood:
     """Who sees whom in one kind of layer, block by block.
 
     Attributes:
-        blocks: where the sequences are.
-        biases: for each block float32, broadcasting to ``(S, H, L, L)``, minus infinity where a
-            position is not seen; None where all are.
-        cos_NF: float32 rotary table of the flattened batch.
-        sin_NF: float32 rotary table of the flattened batch.
+        blocks: all tokens of the batch lie in one of them.
+        key_turn: of each token.
+        query_turn: of each token that asks, with the scale of the scores.
+        half_window: how far a position sees to each side; None = the whole sequence.
     """
 
-    blocks: Blocks
-    biases: tuple[Tensor | None, ...]
-    cos_NF: Tensor
-    sin_NF: Tensor
+    blocks: tuple[Block, ...]
+    key_turn: Turn
+    query_turn: Turn
+    half_window: int | None
+
+    def asked(self, positions_M: Tensor) -> "BlockNeighbourhood":
+        """The same where only the ascending `positions_M` of the flattened batch ask."""
+        asking_M = positions_M.numpy()
+        return replace(
+            self,
+            blocks=tuple(_asked(block.keys, asking_M, self.half_window) for block in self.blocks),
+            query_turn=self.query_turn.at(positions_M),
+        )
 
 
 def block_neighbourhood(
-    blocks: Blocks, cos_NF: Tensor, sin_NF: Tensor, half_window: int | None
+    blocks: Sequence[Extents], turn: Turn, half_window: int | None
 ) -> BlockNeighbourhood:
     """The neighbourhood of full (`half_window` None) or of sliding-window layers."""
-    biases = tuple(_bias(block, half_window) for block in blocks.blocks)
-    return BlockNeighbourhood(blocks, biases, cos_NF, sin_NF)
+    head_size = 2 * turn.cos_NF.shape[1]
+    return BlockNeighbourhood(
+        tuple(Block(keys, keys, _bias(_places(keys), keys, half_window)) for keys in blocks),
+        turn,
+        replace(turn, scale=head_size**-0.5),
+        half_window,
+    )
 
 
-def attend_blocks(mixed_N3HE: Tensor, where: BlockNeighbourhood) -> Tensor:
-    """What each token gathers from its sequence, ``gathered_NHE``, in the dtype of its input.
+def attend_blocks(
+    mixed_NPHE: Tensor, where: BlockNeighbourhood, query_M1HE: Tensor | None = None
+) -> Tensor:
+    """What each token that asks gathers from its sequence, ``gathered_M1HE``, in the input's dtype.
 
     Args:
-        mixed_N3HE: queries, keys and values, not yet turned.
+        mixed_NPHE: of all tokens, not yet turned: queries, keys and values (P = 3); only keys and
+            values (P = 2) where the queries come apart.
         where: of the layer.
+        query_M1HE: queries of the tokens that ask, where those are not all.
     """
-    attend: Callable[[Tensor, BlockNeighbourhood], Tensor] = _BlockAttention.apply
-    return attend(mixed_N3HE, where)
+    attend: Callable[..., Tensor] = _BlockAttention.apply
+    return attend(mixed_NPHE, query_M1HE, where)
 
 
 class _BlockAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, mixed_N3HE: Tensor, where: BlockNeighbourhood) -> Tensor:
-        outputs: list[Tensor] = []
+    def forward(
+        ctx: Any, mixed_NPHE: Tensor, query_M1HE: Tensor | None, where: BlockNeighbourhood
+    ) -> Tensor:
+        asking_MPHE = mixed_NPHE if query_M1HE is None else query_M1HE
+        gathered_M1HE = torch.empty_like(asking_MPHE[:, :1], memory_format=torch.contiguous_format)
         kept: list[Tensor] = []
-        for block, bias in zip(where.blocks.blocks, where.biases, strict=True):
-            query_GLE, key_GLE, value_GLE = _turned(mixed_N3HE, where, block)
-            share_GLL = _shares(query_GLE, key_GLE, bias, block.num_sequences)
-            output_GLE = torch.bmm(share_GLL, value_GLE)
-            outputs.append(_by_token(output_GLE, block))
-            kept += [query_GLE, key_GLE, value_GLE, share_GLL, output_GLE]
-        ctx.where = where
-        if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(*kept)
-        return where.blocks.back_home(outputs)
+        for block in where.blocks:
+            query_GQE = to_heads(asking_MPHE, 0, block.queries, where.query_turn)
+            key_GLE = to_heads(mixed_NPHE, -2, block.keys, where.key_turn)
+            value_GLE = to_heads(mixed_NPHE, -1, block.keys)
+            share_GQL = _shares(query_GQE, key_GLE, block.bias, len(block.keys))
+            output_GQE = torch.bmm(share_GQL, value_GLE)
+            to_tokens(output_GQE, gathered_M1HE, 0, block.queries)
+            kept += [query_GQE, key_GLE, value_GLE, share_GQL, output_GQE]
+        ctx.where, ctx.mixed_shape = where, mixed_NPHE.shape
+        ctx.save_for_backward(*kept)
+        return gathered_M1HE
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         where: BlockNeighbourhood = ctx.where
+        d_gathered_M1HE = grads[0].contiguous()
+        d_mixed_NPHE = d_gathered_M1HE.new_empty(ctx.mixed_shape)
+        d_query_M1HE = torch.empty_like(d_gathered_M1HE) if ctx.mixed_shape[1] == 2 else None
+        d_asking_MPHE = d_mixed_NPHE if d_query_M1HE is None else d_query_M1HE
         kept = iter(ctx.saved_tensors)
-        parts = []
-        for block in where.blocks.blocks:
-            d_output_GLE = _by_head(block.without_filling(block.take(grads[0])))
-            gradients = _gradients(d_output_GLE, *(next(kept) for _ in range(5)))
-            parts.append(_turned_back(gradients, where, block))
-        return where.blocks.back_home(parts), None
+        for block in where.blocks:
+            d_output_GQE = to_heads(d_gathered_M1HE, 0, block.queries)
+            gradients = _gradients(d_output_GQE, *(next(kept) for _ in range(5)))
+            d_query_GQE, d_key_GLE, d_value_GLE = gradients
+            to_tokens(d_query_GQE, d_asking_MPHE, 0, block.queries, where.query_turn)
+            to_tokens(d_key_GLE, d_mixed_NPHE, -2, block.keys, where.key_turn)
+            to_tokens(d_value_GLE, d_mixed_NPHE, -1, block.keys)
+        return d_mixed_NPHE, d_query_M1HE, None
 
 
-def _bias(block: Block, half_window: int | None) -> Tensor | None:
-    """Hides what lies past a sequence's end and outside the window."""
-    places_L = torch.arange(block.length)
+def _asked(keys: Extents, asking_M: Int64s, half_window: int | None) -> Block:
+    """A block of which only the tokens `asking_M` ask, ascending in the flattened batch."""
+    starts_S = np.searchsorted(asking_M, keys.starts_S)
+    ends_S = np.searchsorted(asking_M, keys.starts_S + keys.lengths_S)
+    queries = Extents(starts_S, ends_S - starts_S)
+    index_SQ = starts_S[:, None] + np.minimum(
+        np.arange(queries.longest), queries.lengths_S[:, None] - 1
+    )
+    places_SQ = asking_M[index_SQ] - keys.starts_S[:, None]
+    last_S1 = keys.lengths_S[:, None] - 1
+    return Block(queries, keys, _bias(places_SQ.clip(0, last_S1), keys, half_window))
+
+
+def _places(sequences: Extents) -> Int64s:
+    """Each token's place in its sequence, ``places_SL``; past the end the last one's."""
+    places_L = np.arange(sequences.longest)
+    if sequences.are_even:
+        return places_L[None]
+    return np.minimum(places_L, sequences.lengths_S[:, None] - 1)
+
+
+def _bias(places_SQ: Int64s, keys: Extents, half_window: int | None) -> Tensor | None:
+    """Hides what lies past a sequence's end and outside the window around `places_SQ`.
+
+    Every place is one of the sequence, and sees itself: no softmax runs over nothing.
+    """
+    places_L = np.arange(keys.longest)
     seen = None
-    if not block.is_full:
-        seen = (places_L < block.lengths_S[:, None])[:, None, None, :]
-    if half_window is not None and half_window < block.length - 1:
-        near_LL = (places_L[:, None] - places_L[None, :]).abs() <= half_window
-        # Past a sequence's end a place sees itself, so that no softmax runs over nothing.
-        seen = near_LL if seen is None else (seen & near_LL) | torch.eye(len(near_LL)).bool()
+    if not keys.are_even:
+        seen = (places_L < keys.lengths_S[:, None])[:, None]
+    if half_window is not None and half_window < keys.longest - 1:
+        near_SQL = np.abs(places_SQ[:, :, None] - places_L) <= half_window
+        seen = near_SQL if seen is None else near_SQL & seen
     if seen is None:
         return None
-    return torch.zeros(seen.shape).masked_fill_(~seen, float("-inf"))
+    bias_S1QL = torch.zeros(seen.shape)[:, None]
+    return bias_S1QL.masked_fill_(torch.from_numpy(~seen)[:, None], float("-inf"))
 
 
-def _turned(
-    mixed_N3HE: Tensor, where: BlockNeighbourhood, block: Block
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries (scaled), keys and values of a block, each ``GLE``."""
-    query_SLHE, key_SLHE, value_SLHE = block.take(mixed_N3HE).unbind(2)
-    cos_SL1F, sin_SL1F = _table(where, block, mixed_N3HE.dtype)
-    scale = query_SLHE.shape[-1] ** -0.5
-    query_SLHE = _turn(query_SLHE, cos_SL1F * scale, sin_SL1F * scale)
-    key_SLHE = _turn(key_SLHE, cos_SL1F, sin_SL1F)
-    dtype = mixed_N3HE.dtype
-    return _by_head(query_SLHE, dtype), _by_head(key_SLHE, dtype), _by_head(value_SLHE)
-
-
-def _turned_back(
-    gradients: tuple[Tensor, Tensor, Tensor], where: BlockNeighbourhood, block: Block
-) -> Tensor:
-    """The gradient of a block's queries, keys and values before their turn, by token."""
-    d_query_SLHE, d_key_SLHE, d_value_SLHE = (
-        each.view(block.num_sequences, -1, *each.shape[1:]).transpose(1, 2) for each in gradients
-    )
-    cos_SL1F, sin_SL1F = _table(where, block, d_value_SLHE.dtype)
-    scale = d_query_SLHE.shape[-1] ** -0.5
-    d_mixed_SL3HE = torch.stack(
-        (
-            _turn(d_query_SLHE, cos_SL1F * scale, -sin_SL1F * scale).to(d_value_SLHE.dtype),
-            _turn(d_key_SLHE, cos_SL1F, -sin_SL1F).to(d_value_SLHE.dtype),
-            d_value_SLHE,
-        ),
-        dim=2,
-    )
-    return d_mixed_SL3HE.flatten(0, 1)
-
-
-def _table(where: BlockNeighbourhood, block: Block, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """The rotary table of a block, in float32 at least: it is multiplied by the scores' scale."""
-    dtype = torch.promote_types(dtype, torch.float32)
-    cos_SLF, sin_SLF = (block.take(table).to(dtype) for table in (where.cos_NF, where.sin_NF))
-    return cos_SLF[:, :, None], sin_SLF[:, :, None]
-
-
-def _turn(vectors_E: Tensor, cos_F: Tensor, sin_F: Tensor) -> Tensor:
-    """`model.rotary.rotate` in float32 at least, with few passes over memory."""
-    vectors_E = wide(vectors_E)
-    first_F, second_F = vectors_E.chunk(2, dim=-1)
-    turned_E = torch.empty(vectors_E.shape, dtype=vectors_E.dtype)
-    turned_first_F, turned_second_F = turned_E.chunk(2, dim=-1)
-    torch.mul(first_F, cos_F, out=turned_first_F).addcmul_(second_F, sin_F, value=-1)
-    torch.mul(second_F, cos_F, out=turned_second_F).addcmul_(first_F, sin_F)
-    return turned_E
-
-
-def _shares(query_GLE: Tensor, key_GLE: Tensor, bias: Tensor | None, num_sequences: int) -> Tensor:
+def _shares(query_GQE: Tensor, key_GLE: Tensor, bias: Tensor | None, num_sequences: int) -> Tensor:
     """How much each position takes from each other one: softmax of the scaled products."""
-    scores_GLL = torch.bmm(query_GLE, key_GLE.mT)
+    scores_GQL = torch.bmm(query_GQE, key_GLE.mT)
     if bias is not None:
-        scores_SHLL = scores_GLL.view(num_sequences, -1, *scores_GLL.shape[1:])
-        scores_SHLL.add_(bias.to(scores_GLL.dtype))
-    return scores_GLL.softmax(dim=-1)
+        num_heads = len(scores_GQL) // num_sequences
+        scores_SHQL = scores_GQL.view(num_sequences, num_heads, *scores_GQL.shape[1:])
+        scores_SHQL.add_(bias.to(scores_GQL.dtype))
+    return scores_GQL.softmax(dim=-1)
 
 
 def _gradients(
-    d_output_GLE: Tensor,
-    query_GLE: Tensor,
+    d_output_GQE: Tensor,
+    query_GQE: Tensor,
     key_GLE: Tensor,
     value_GLE: Tensor,
-    share_GLL: Tensor,
-    output_GLE: Tensor,
+    share_GQL: Tensor,
+    output_GQE: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of queries, keys and values.
 
     The softmax's needs the sum of probability times gradient along each row, which is the sum of
     output times gradient (Dao et al. 2022, "FlashAttention", appendix B.4).
     """
-    d_value_GLE = torch.bmm(share_GLL.mT, d_output_GLE)
-    d_scores_GLL = torch.bmm(d_output_GLE, value_GLE.mT)
-    row_sums_GL1 = (d_output_GLE * output_GLE).sum(dim=-1, keepdim=True)
-    d_scores_GLL.sub_(row_sums_GL1).mul_(share_GLL)
-    return torch.bmm(d_scores_GLL, key_GLE), torch.bmm(d_scores_GLL.mT, query_GLE), d_value_GLE
-
-
-def _by_head(vectors_SLHE: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """``vectors_GLE``, contiguous."""
-    num_sequences, length, num_heads, size = vectors_SLHE.shape
-    shape = (num_sequences, num_heads, length, size)
-    vectors_SHLE = torch.empty(shape, dtype=dtype or vectors_SLHE.dtype)
-    return vectors_SHLE.copy_(vectors_SLHE.transpose(1, 2)).flatten(0, 1)
-
-
-def _by_token(vectors_GLE: Tensor, block: Block) -> Tensor:
-    """``vectors_NHE`` of the block's tokens."""
-    vectors_SHLE = vectors_GLE.view(block.num_sequences, -1, *vectors_GLE.shape[1:])
-    return vectors_SHLE.transpose(1, 2).flatten(0, 1)
+    d_value_GLE = torch.bmm(share_GQL.mT, d_output_GQE)
+    d_scores_GQL = torch.bmm(d_output_GQE, value_GLE.mT)
+    row_sums_GQ1 = (d_output_GQE * output_GQE).sum(dim=-1, keepdim=True)
+    d_scores_GQL.sub_(row_sums_GQ1).mul_(share_GQL)
+    return torch.bmm(d_scores_GQL, key_GLE), torch.bmm(d_scores_GQL.mT, query_GQE), d_value_GLE

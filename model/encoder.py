@@ -18,6 +18,7 @@ from model.batch import Batch
 from model.block_attention import MAX_LENGTH
 from model.blocks import find_blocks
 from model.config import EncoderConfig
+from model.head_order import DTYPES as BLOCK_DTYPES
 
 KnownPath = Literal["rows", "stream", "blocks"]
 AttentionPath = Literal["auto"] | KnownPath
@@ -96,8 +97,8 @@ class Encoder(nn.Module):
         attention: "rows" uses masked attention over rows, "stream" attention over one stream of
             tokens, "blocks" matrix products over sequences of about one length; "auto" takes
             blocks on the CPU, the stream there for rows longer than
-            `model.block_attention.MAX_LENGTH` and on CUDA in half precision, where its kernel
-            exists, else rows.
+            `model.block_attention.MAX_LENGTH` and in float16, and on CUDA in half precision, where
+            its kernel exists, else rows.
     """
 
     def __init__(self, config: EncoderConfig, *, attention: AttentionPath = "auto") -> None:
@@ -154,12 +155,12 @@ class Encoder(nn.Module):
     def _path(self, hidden_BLD: Tensor) -> KnownPath:
         if self.attention != "auto":
             return self.attention
-        kind = hidden_BLD.device.type
-        if kind == "cpu":
-            return "blocks" if hidden_BLD.shape[1] <= MAX_LENGTH else "stream"
-        dtype = hidden_BLD.dtype
+        kind, dtype = hidden_BLD.device.type, hidden_BLD.dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
+        if kind == "cpu":
+            has_blocks = dtype in BLOCK_DTYPES and hidden_BLD.shape[1] <= MAX_LENGTH
+            return "blocks" if has_blocks else "stream"
         is_half = dtype in (torch.bfloat16, torch.float16)
         return "stream" if kind == "cuda" and is_half else "rows"
 

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bpe.alphabet import Alphabet, Int32s
-from model.bpe.compiled import compiled
 from model.bpe.kernels import ENTRY, GONE, NODE, PAIR, SIZES, State
 from model.bpe.reference import refusal_limit
 from model.bpe.words import CountedWords, Int64s
+from model.compiled import compiled
 from model.errors import CorpusError
 
 DENSE_SYMBOLS = 256  # up to so many, all pairs of them are numbered

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bpe.alphabet import Int32s
-from model.bpe.compiled import NONE_YET, compiled
 from model.bpe.words import Int64s
+from model.compiled import NONE_YET, compiled
 
 AHEAD = 16  # occurrences: so far ahead memory is touched, that nothing may wait for it
 GONE = -1  # no neighbour, or no pair worth following

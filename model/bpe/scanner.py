@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 
 from model.bpe.characters import LETTER, NUMBER, OTHER, SPACE, character_classes
-from model.bpe.compiled import compiled
 from model.bpe.words import Bytes
+from model.compiled import compiled
 
 NEWLINE = SPACE + 1  # carriage return and line feed, which are spaces too
 NAMES = ("gpt2", "gpt4", "eow")

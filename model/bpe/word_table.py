@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from model.bpe.characters import SPACE
-from model.bpe.compiled import NONE_YET, compiled
 from model.bpe.scanner import EOW, class_at, pretoken_end
 from model.bpe.words import Bytes, Int64s
+from model.compiled import NONE_YET, compiled
 
 Uint64s = npt.NDArray[np.uint64]
 

@@ -64,9 +64,7 @@ def encoder_flops_per_token(shape: Shape, *, row_tokens: int) -> float:
     is counted as if each row were one sequence: what the kernels for rows compute, and the most
     that those for sequences do.
     """
-    full_layers = -(-shape.num_layers // shape.global_attn_every_n_layers)
-    window = min(row_tokens, shape.local_attention)
-    seen = full_layers * row_tokens + (shape.num_layers - full_layers) * window
+    seen = sum(_seen(shape, layer, row_tokens) for layer in range(shape.num_layers))
     return 6.0 * shape.num_layers * _layer_matrices(shape) + 12.0 * shape.hidden_size * seen
 
 
@@ -75,13 +73,22 @@ def training_flops_per_token(
 ) -> float:
     """Floating point operations that masked language modelling spends on one token of a full row.
 
-    Those of the encoder, but the last layer past its attention, and the head, work on the masked
-    part only. A decoder of its own does as much work as a tied one: looking up embeddings is none.
+    Those of the encoder, but the last layer past its keys and values, and the head, work on the
+    masked part only; what a GPU's kernels do beyond that is not counted. A decoder of its own does
+    as much work as a tied one: looking up embeddings is none.
     """
     width = shape.hidden_size
-    spared = (1 - mask_frac) * (_layer_matrices(shape) - 3 * width * width)
-    head_weights = mask_frac * (width * width + width * vocab_size)
-    return encoder_flops_per_token(shape, row_tokens=row_tokens) + 6.0 * (head_weights - spared)
+    last_layer = 6.0 * (_layer_matrices(shape) - 2 * width * width)
+    last_layer += 12.0 * width * _seen(shape, shape.num_layers - 1, row_tokens)
+    head = 6.0 * (width * width + width * vocab_size)
+    encoder = encoder_flops_per_token(shape, row_tokens=row_tokens)
+    return encoder - (1 - mask_frac) * last_layer + mask_frac * head
+
+
+def _seen(shape: Shape, layer: int, row_tokens: int) -> int:
+    """How many positions a position of that layer attends to."""
+    is_full = layer % shape.global_attn_every_n_layers == 0
+    return row_tokens if is_full else min(row_tokens, shape.local_attention)
 
 
 def _layer_matrices(shape: Shape) -> int:

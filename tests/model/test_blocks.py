@@ -3,9 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.batch import Runs, batch_from_rows
-from model.blocks import Blocks, find_blocks
-from tests.model.encoders import IDS
+from model.batch import Runs
+from model.blocks import Extents, find_blocks
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=40)
 
@@ -17,30 +16,21 @@ def runs_of(lengths: list[int]) -> Runs:
     return Runs(offsets_R1, max(lengths))
 
 
-def num_pairs(blocks: Blocks) -> int:
-    return sum(block.num_sequences * block.length**2 for block in blocks.blocks)
+def num_pairs(blocks: tuple[Extents, ...]) -> int:
+    return sum(len(block) * block.longest**2 for block in blocks)
 
 
 @settings(max_examples=80, deadline=None)
 @given(LENGTHS)
-def test_every_token_has_one_place_and_finds_home(lengths: list[int]) -> None:
+def test_every_token_lies_in_one_sequence_of_one_block(lengths: list[int]) -> None:
     blocks = find_blocks(runs_of(lengths))
-    values_N = torch.arange(sum(lengths))
-    parts = [block.take(values_N).flatten() for block in blocks.blocks]
-    assert torch.equal(blocks.back_home(parts), values_N)
-    assert sorted(n for block in blocks.blocks for n in block.lengths_S.tolist()) == sorted(lengths)
-
-
-@settings(max_examples=80, deadline=None)
-@given(LENGTHS)
-def test_what_lies_past_an_end_is_emptied_and_nothing_else(lengths: list[int]) -> None:
-    blocks = find_blocks(runs_of(lengths))
-    ones_N = torch.ones(sum(lengths), 2)
-    kept = [block.without_filling(block.take(ones_N).clone()) for block in blocks.blocks]
-    assert sum(int(values_SL2.sum()) for values_SL2 in kept) == 2 * sum(lengths)
-    assert all(
-        block.is_full == bool((block.lengths_S == block.length).all()) for block in blocks.blocks
-    )
+    spans = [
+        (int(start), int(length))
+        for block in blocks
+        for start, length in zip(block.starts_S, block.lengths_S, strict=True)
+    ]
+    starts = np.cumsum([0, *lengths[:-1]]).tolist()
+    assert sorted(spans) == list(zip(starts, lengths, strict=True))
 
 
 @settings(max_examples=80, deadline=None)
@@ -48,22 +38,23 @@ def test_what_lies_past_an_end_is_emptied_and_nothing_else(lengths: list[int]) -
 def test_blocks_save_work_and_are_few(lengths: list[int]) -> None:
     blocks = find_blocks(runs_of(lengths))
     one = len(lengths) * max(lengths) ** 2
-    assert num_pairs(blocks) <= one - (len(blocks.blocks) - 1) * 2**15
+    assert num_pairs(blocks) <= one - (len(blocks) - 1) * 2**15
+    assert [block.longest for block in blocks] == sorted(
+        (block.longest for block in blocks), reverse=True
+    )
 
 
-def test_rows_of_one_length_are_the_batch_itself() -> None:
-    pieces = [[np.arange(10, 40)], [np.arange(10, 40)]]
-    [block] = find_blocks(batch_from_rows(pieces, row_tokens=32, **IDS).runs).blocks
-    assert block.is_batch
-    values_N = torch.arange(64)
-    assert block.take(values_N).data_ptr() == values_N.data_ptr()
+def test_sequences_of_one_length_are_even() -> None:
+    [even] = find_blocks(runs_of([30, 30, 30]))
+    [uneven] = find_blocks(runs_of([30, 30, 29]))
+    assert even.are_even
+    assert not uneven.are_even
 
 
 def test_short_and_long_sequences_part() -> None:
-    blocks = find_blocks(runs_of([1000, *[20] * 50])).blocks
-    assert [(block.num_sequences, block.length) for block in blocks] == [(1, 1000), (50, 20)]
-    assert not any(block.is_batch for block in blocks)
+    blocks = find_blocks(runs_of([1000, *[20] * 50]))
+    assert [(len(block), block.longest) for block in blocks] == [(1, 1000), (50, 20)]
 
 
 def test_short_sequences_stay_together() -> None:
-    assert len(find_blocks(runs_of([3, 30, 12, 25])).blocks) == 1
+    assert len(find_blocks(runs_of([3, 30, 12, 25]))) == 1

@@ -100,3 +100,12 @@ def test_fresh_weights_come_from_the_seed_alone() -> None:
     assert not torch.equal(first["layers.0.attn.Wo.weight"], other["layers.0.attn.Wo.weight"])
     assert first["embeddings.tok_embeddings.weight"].std().item() == pytest.approx(0.0176, rel=0.1)
     assert first["final_norm.weight"].eq(1).all()
+
+
+@CONFIGS
+def test_weights_of_half_precision_work_on_the_cpu_too(config: EncoderConfig) -> None:
+    encoder, batch = lively_encoder(config), random_batch(config)
+    expected_BLD = encoder(batch)
+    seen_BLD = encoder.half()(batch)
+    assert seen_BLD.dtype is torch.float16
+    torch.testing.assert_close(seen_BLD.float(), expected_BLD, atol=0.05, rtol=0)

@@ -195,10 +195,10 @@ def test_both_losses_of_single_precision_are_one(config: EncoderConfig) -> None:
 
 
 def counted_flops(model: MaskedLanguageModel, *, row_tokens: int, num_masked: int) -> int:
-    """Of the matrix products of one forward and backward pass over two full rows."""
+    """Of the matrix products of one forward and backward pass over two full rows, asked evenly."""
     generator = torch.Generator().manual_seed(0)
     rows = [[torch.randint(5, 50, (row_tokens,), generator=generator)] for _ in range(2)]
-    positions_M = torch.arange(num_masked)
+    positions_M = torch.arange(0, 2 * row_tokens, 2 * row_tokens // num_masked)
     counter = FlopCounterMode(display=False)
     with counter:
         MaskedLoss(model)(laid_out(rows, row_tokens), positions_M, positions_M % 50).backward()

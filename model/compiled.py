@@ -1,4 +1,4 @@
-"""The decorator that the kernels of this package are compiled with.
+"""The decorator that the kernels are compiled with.
 
 They run without the interpreter's lock and are cached beside their modules, or in
 NUMBA_CACHE_DIR. Numba's counting of references is left out (`_nrt`), which halves the time of
