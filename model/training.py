@@ -33,7 +33,8 @@ class TrainingHooks:
     """Whom the loop talks to: the first rank to all of them, the others where it says so.
 
     Attributes:
-        on_metrics: gets a step and named numbers, every tenth step and after validations.
+        on_metrics: gets a step and named numbers, every tenth step, after validations and after
+            checkpoints.
         on_checkpoint: writes the state down; the model and optimizers are at rest meanwhile.
         on_progress: gets the steps done, after every one.
         on_rollback: puts model and optimizers, all ranks', where the newest scheduled checkpoint
@@ -272,10 +273,12 @@ class Training:
     def _checkpoint(self) -> None:
         if self._is_over() and self.state.validated_step != self.state.step:
             self._validate()  # the end of a run by time may lie past its last mark
+        started = time.perf_counter()
         with self._speed.paused():
             if self.ranks.is_first:
                 self.hooks.on_checkpoint(self.state)
             self.ranks.wait()
+        self._report({}, {"checkpoint_s": time.perf_counter() - started})
         if self.settings.checkpoint_seconds is not None:
             self._saved_at = self.hooks.clock()
 

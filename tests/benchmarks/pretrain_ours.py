@@ -16,6 +16,7 @@ pieces of its first batch, each of which is a row of its own for us too.
 import argparse
 import json
 import math
+import statistics
 import sys
 import tempfile
 import time
@@ -181,6 +182,10 @@ class StepClock:
                 }
             )
 
+    def values(self, name: str) -> list[float]:
+        """What was measured under this name, in the order of the steps."""
+        return [found[name] for found in self.measured.values() if name in found]
+
     def progress(self, done: int, total: int, unit: str) -> None:
         """An update and all that follows it is over."""
         self.begin()
@@ -216,6 +221,9 @@ def train(run: PretrainingRun, clock: StepClock, num_discarded: int) -> dict[str
         "num_tokens": clock.num_tokens[num_discarded:],
         "losses": clock.losses,
         "validations": clock.validations,
+        "checkpoint_s": clock.values("checkpoint_s"),
+        "checkpoint_frac": sum(clock.values("checkpoint_s")) / sum(clock.wall_s),
+        "input_stall_frac": statistics.median(clock.values("input_stall_frac")),
         "last_metrics": clock.measured[max(clock.measured)],
     }
 

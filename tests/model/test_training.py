@@ -104,16 +104,31 @@ def test_compiled_layers_compute_the_same() -> None:
 def test_reports_come_every_ten_steps_and_at_the_end() -> None:
     run = Run(settings={"max_steps": 25, "num_validations": 2})
     run.training.run()
-    steps = [(step, "train_loss" in values) for step, values in run.metrics]
+    steps = [
+        (step, "train_loss" in values)
+        for step, values in run.metrics
+        if "checkpoint_s" not in values
+    ]
     assert steps == [(10, True), (13, False), (20, True), (25, True), (25, False)]
     assert run.progress == list(range(1, 26))
-    first = run.metrics[0][1]
+    first = next(values for _, values in run.metrics if "train_loss" in values)
     kept = {"train_loss", "learning_rate", "grad_norm"}
     times = {"tokens_per_second", "input_s", "forward_s", "backward_s", "optimizer_s"}
     assert set(first) == kept | times | {"input_stall_frac"}
     assert first["learning_rate"] == pytest.approx(1e-2)
     assert min(first["forward_s"], first["backward_s"], first["optimizer_s"]) > 0
     assert {name for _, name, _ in run.training.state.curve} == kept | {"validation_loss"}
+
+
+def test_each_checkpoint_says_how_long_it_took_and_leaves_no_trace_in_the_curve() -> None:
+    run = Run(settings={"max_steps": 20, "num_checkpoints": 4})
+    run.training.run()
+    seconds = {
+        step: values["checkpoint_s"] for step, values in run.metrics if "checkpoint_s" in values
+    }
+    assert list(seconds) == [5, 10, 15, 20]
+    assert min(seconds.values()) > 0
+    assert "checkpoint_s" not in {name for _, name, _ in run.training.state.curve}
 
 
 def test_settings_that_change_over_the_run_are_reported() -> None:

@@ -44,6 +44,7 @@ TIMES = {
     "backward_s",
     "optimizer_s",
     "input_stall_frac",
+    "checkpoint_s",
 }
 CHECKPOINT_NAMES = {
     "checksums.json",
