@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from model.course import TrainingSettings
 from model.errors import CorpusmithError, TrainingError
+from model.giving_up import GivenUp, can_be_given_up
 from model.gradients import Gradients
 from model.masked_batches import MaskedBatch, TrainingRows, batches_ahead
 from model.memory import memory_advice
@@ -46,6 +48,8 @@ class TrainingHooks:
         examples: JSON values that show what the model does now; kept in the state.
         should_stop: asked after every step, on all ranks; one True ends the run on all of them
             with `TrainingInterrupted`.
+        cannot_wait: asked between layers where one rank trains on a CPU, where a step may take
+            minutes; True also gives up the update or the validation in progress.
         clock: monotonic seconds.
     """
 
@@ -57,6 +61,7 @@ class TrainingHooks:
     validate: Callable[[], dict[str, float]]
     examples: Callable[[], list[dict[str, Any]]]
     should_stop: Callable[[], bool]
+    cannot_wait: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
 
 
@@ -100,7 +105,7 @@ class Training:
         self.hooks = hooks
         self.state = state
         self.ranks = ranks
-        self.resumed_from_step = state.step
+        self.resumed_from_step = self._saved_step = state.step
         self._parts = StepParts(settings.device)
         self._gradients = Gradients(model, settings.device, settings.precision, ranks, self._parts)
         self._speed = Throughput(hooks.clock)
@@ -115,12 +120,16 @@ class Training:
                 rollback is left; or memory does not suffice. Checkpoints stay.
             TrainingInterrupted: `should_stop` said so; a checkpoint of this very step is left.
         """
-        with memory_advice(self.rows), self._gradients.exchanged():
-            while not self._is_over():
-                with batches_ahead(
-                    self.rows, self.state.step, self.state.num_skipped_rows
-                ) as batches:
-                    self._run_on(batches)
+        with memory_advice(self.rows), self._gradients.exchanged(), self._patience():
+            try:
+                self._do_what_is_due()  # as far as a stop left it undone
+                while not self._is_over():
+                    with batches_ahead(
+                        self.rows, self.state.step, self.state.num_skipped_rows
+                    ) as batches:
+                        self._run_on(batches)
+            except GivenUp:
+                self._leave()
 
     @property
     def tokens_per_second(self) -> float:
@@ -166,6 +175,7 @@ class Training:
         self._gradients.drop()
         with self._speed.paused():
             self.state = self.hooks.on_rollback()
+        self._saved_step = self.state.step
         self.state.num_skipped_rows = next_place - ramp.rows_before(self.state.step)
         self.state.num_rollbacks = before.num_rollbacks + 1
         self.state.elapsed_s = before.elapsed_s
@@ -213,22 +223,50 @@ class Training:
 
     def _after_update(self, measures: dict[str, float]) -> None:
         stop, checkpoint_by_time = self._agree()
-        checkpoint_is_due = self.settings.checkpoint_is_due(self.state)
-        self.state.num_checkpoints += checkpoint_is_due
-        if self.state.step % REPORT_EVERY_STEPS == 0 or self._is_over():
-            self._report_update(measures)
-        if self.settings.validation_is_due(self.state):
-            self.state.num_validations += 1
-            self._validate()
-        if checkpoint_is_due or stop or checkpoint_by_time:
-            self._checkpoint()
+        self._do_what_is_due(measures, must_checkpoint=stop or checkpoint_by_time)
         if self.ranks.is_first:
             self.hooks.on_progress(self.state.step)
         if stop and not self._is_over():
-            raise TrainingInterrupted(
-                f"pretraining was stopped after step {self.state.step} of "
-                f"{self.settings.max_steps}; the same command goes on from there"
-            )
+            raise self._interruption()
+
+    def _do_what_is_due(
+        self, measures: dict[str, float] | None = None, *, must_checkpoint: bool = False
+    ) -> None:
+        """Reports `measures` of an update, validates, leaves a checkpoint; what is given up before
+        its end stays due."""
+        counts = self.state.num_validations, self.state.num_checkpoints
+        checkpoint_is_due = self.settings.checkpoint_is_due(self.state)
+        self.state.num_checkpoints += checkpoint_is_due
+        if measures and (self.state.step % REPORT_EVERY_STEPS == 0 or self._is_over()):
+            self._report_update(measures)
+        try:
+            if self.settings.validation_is_due(self.state):
+                self.state.num_validations += 1
+                self._validate()
+            if checkpoint_is_due or must_checkpoint:
+                self._checkpoint()
+        except GivenUp:
+            self.state.num_validations, self.state.num_checkpoints = counts
+            raise
+
+    def _patience(self) -> AbstractContextManager[None]:
+        """While this lasts, what is computed may be given up, where that is for one to decide."""
+        if self.ranks.num_ranks > 1 or self.settings.device.type != "cpu":
+            return nullcontext()
+        return can_be_given_up(self.model.model.layers, self.hooks.cannot_wait)
+
+    def _leave(self) -> None:
+        """Ends the run without what is being computed."""
+        self._gradients.drop()
+        if self.state.step > self._saved_step:
+            self._write_checkpoint()
+        raise self._interruption()
+
+    def _interruption(self) -> TrainingInterrupted:
+        return TrainingInterrupted(
+            f"pretraining was stopped after step {self.state.step} of "
+            f"{self.settings.max_steps}; the same command goes on from there"
+        )
 
     def _agree(self) -> tuple[bool, bool]:
         """Whether any rank wants to stop, and whether the first one's clock wants a checkpoint.
@@ -273,11 +311,15 @@ class Training:
     def _checkpoint(self) -> None:
         if self._is_over() and self.state.validated_step != self.state.step:
             self._validate()  # the end of a run by time may lie past its last mark
+        self._write_checkpoint()
+
+    def _write_checkpoint(self) -> None:
         started = time.perf_counter()
         with self._speed.paused():
             if self.ranks.is_first:
                 self.hooks.on_checkpoint(self.state)
             self.ranks.wait()
+        self._saved_step = self.state.step
         self._report({}, {"checkpoint_s": time.perf_counter() - started})
         if self.settings.checkpoint_seconds is not None:
             self._saved_at = self.hooks.clock()

@@ -58,10 +58,10 @@ def _train(
     ranks = stack.enter_context(joined(device))
     if device.type == "cpu":
         stack.enter_context(keep_freed_memory())
-    was_terminated = stack.enter_context(deferred_termination())
+    termination = stack.enter_context(deferred_termination())
     report = events if ranks.is_first else Silent()
     pretraining = prepare(request.context(report), device=device, ranks=ranks)
-    training = pretraining.training(lambda: was_terminated() or gone.is_set())
+    training = pretraining.training(lambda: termination.has_come() or gone.is_set())
     if ranks.is_first:
         events.started(training.resumed_from_step, int(os.environ["TORCHELASTIC_RESTART_COUNT"]))
     pretraining.announce(training)

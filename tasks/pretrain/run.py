@@ -140,8 +140,14 @@ class PretrainingRun:
             self.config.compile == "auto" and self.device.type == "cuda"
         )
 
-    def training(self, should_stop: Callable[[], bool]) -> Training:
+    def training(
+        self, should_stop: Callable[[], bool], cannot_wait: Callable[[], bool] = lambda: False
+    ) -> Training:
         """The loop, at the newest checkpoint that is whole or at the beginning.
+
+        Args:
+            should_stop: whether to end after the step in progress.
+            cannot_wait: whether to end before it is done.
 
         Raises:
             ArtifactError: the checkpoint is of other settings or data.
@@ -155,6 +161,7 @@ class PretrainingRun:
             validate=lambda: self.validation(self.model),
             examples=lambda: self.guesses(self.model),
             should_stop=should_stop,
+            cannot_wait=cannot_wait,
         )
         rows = self.data.training_rows(fixed_shapes=self.compiled, ranks=self.ranks)
         state = self.saved.resume()

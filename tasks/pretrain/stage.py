@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from tasks.pretrain.run import PretrainingRun, prepare
 from tasks.pretrain.saved import CHECKPOINTS
 from tasks.pretrain.sizes import num_parameters
 from tasks.runtime.memory import keep_freed_memory
-from tasks.runtime.stopping import deferred_termination
+from tasks.runtime.stopping import Termination, deferred_termination
 from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 
@@ -36,12 +35,12 @@ def run(context: StageContext) -> Metrics:
     """
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
-    with deferred_termination() as should_stop:
+    with deferred_termination() as termination:
         launched: Metrics = {}
         if is_distributed(context.config):
-            launched = train_in_processes(context, should_stop)
+            launched = train_in_processes(context, termination.has_come)
         pretraining = prepare(context)
-        training = _trained(pretraining, should_stop, in_processes=bool(launched))
+        training = _trained(pretraining, termination, in_processes=bool(launched))
     unigram_loss = pretraining.unigram_loss()
     pretraining.saved.keep_scheduled()
     _remove_working_files(context.output)
@@ -53,11 +52,11 @@ def run(context: StageContext) -> Metrics:
 
 
 def _trained(
-    pretraining: PretrainingRun, should_stop: Callable[[], bool], *, in_processes: bool
+    pretraining: PretrainingRun, termination: Termination, *, in_processes: bool
 ) -> Training:
     """The loop at its end; where processes of their own have trained, it finds nothing to do."""
     with keep_freed_memory(pretraining.device.type):
-        training = pretraining.training(should_stop)
+        training = pretraining.training(termination.has_come, termination.cannot_wait)
         if not in_processes:
             pretraining.announce(training)
         training.run()

@@ -2,6 +2,7 @@ import json
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from string import ascii_lowercase
 
@@ -21,6 +22,7 @@ from model.training import TrainingInterrupted
 from tasks.pretrain.config import PretrainConfig
 from tasks.pretrain.initial import sources
 from tasks.pretrain.stage import PRETRAIN
+from tasks.runtime import stopping
 from tasks.stage import Metrics
 from tasks.tokens import write_plan
 from tests.model.encoders import IDS
@@ -177,6 +179,43 @@ def test_stopped_twice_it_ends_as_if_it_had_not_been(
     metrics = pretrain(root, tmp_path / "stopped", listener)
     assert metrics["resumed_from_step"] in (20, 21)
     assert f"goes on after step {metrics['resumed_from_step']:.0f}" in listener.messages[0]
+    assert digests(tmp_path / "stopped") == digests(output)
+
+
+class ImpatientlyStopped(Listener):
+    """Sends SIGTERM where the next thing is an update or, at the end, a validation."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+        super().metrics(values, step=step)
+        if step == self.step == 24 and "train_loss" in values:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        if done == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("step", [5, 12, 24])
+def test_what_takes_too_long_is_given_up_and_comes_again(
+    step: int,
+    output: Path,
+    root: Path,
+    tmp_path: Path,
+    termination_is_noted: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE_S", -1.0)
+    stopped = ImpatientlyStopped(step)
+    with pytest.raises(TrainingInterrupted, match=f"after step {step} of 24"):
+        pretrain(root, tmp_path / "stopped", stopped)
+    assert termination_is_noted
+    listener = Listener()
+    metrics = pretrain(root, tmp_path / "stopped", listener)
+    assert metrics["resumed_from_step"] == step
     assert digests(tmp_path / "stopped") == digests(output)
 
 

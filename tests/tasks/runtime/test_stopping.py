@@ -1,11 +1,12 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
-from tasks.runtime.stopping import deferred_termination
+from tasks.runtime.stopping import PATIENCE_S, Termination, deferred_termination
 
 
 class Terminated(BaseException):
@@ -26,10 +27,10 @@ def test_a_signal_waits_for_the_end_of_the_block() -> None:
     answers: list[bool] = []
 
     def work() -> None:
-        with deferred_termination() as should_stop:
-            answers.append(should_stop())
+        with deferred_termination() as termination:
+            answers.append(termination.has_come())
             os.kill(os.getpid(), signal.SIGTERM)
-            answers.append(should_stop())
+            answers.append(termination.has_come())
 
     with pytest.raises(Terminated):
         work()
@@ -57,10 +58,24 @@ def test_other_threads_are_not_asked() -> None:
     answers: list[bool] = []
 
     def work() -> None:
-        with deferred_termination() as should_stop:
-            answers.append(should_stop())
+        with deferred_termination() as termination:
+            answers.append(termination.has_come())
 
     worker = threading.Thread(target=work)
     worker.start()
     worker.join()
     assert answers == [False]
+
+
+def test_after_a_while_there_is_no_more_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    termination = Termination()
+    assert not termination.cannot_wait()
+    termination.note(signal.SIGTERM, None)
+    now += PATIENCE_S
+    assert termination.has_come()
+    assert not termination.cannot_wait()
+    termination.note(signal.SIGTERM, None)  # another one starts no other clock
+    now += 0.1
+    assert termination.cannot_wait()
