@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-PATIENCE_S = 3.0  # of those who end us, as far as we can rely on it
+PATIENCE_S = 1.0  # of the ten or so that whoever ends us gives us; a checkpoint takes some too
 
 
 class Termination:
