@@ -74,7 +74,12 @@ class PretrainConfig(StageConfig):
         True, description="predict with the embedding table; false = with a matrix of its own"
     )
     warmup_frac: float = Field(0.05, ge=0, le=1, description="part of the run the rates rise in")
-    decay_frac: float = Field(0.4, ge=0, le=1, description="part of the run the rates fall in")
+    decay_frac: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="part of the run the rates fall in; none = all of it after the warm-up",
+    )
     validations: int = Field(5, ge=1, description="validations spread over the run")
     validation_rows: int = Field(
         2048, ge=1, description="rows of the validation split to use, if it has more"
@@ -128,10 +133,10 @@ class PretrainConfig(StageConfig):
 
     @model_validator(mode="after")
     def _phases_fit(self) -> Self:
-        if self.warmup_frac + self.decay_frac > 1:
+        if self.warmup_frac + self.falling_frac > 1:
             raise ValueError(
                 f"pretrain.warmup_frac + pretrain.decay_frac = "
-                f"{self.warmup_frac + self.decay_frac:g} must not exceed 1"
+                f"{self.warmup_frac + self.falling_frac:g} must not exceed 1"
             )
         return self
 
@@ -165,6 +170,11 @@ class PretrainConfig(StageConfig):
         """The sizes of the encoder: those of `size`, but what is set explicitly."""
         explicit = {name: getattr(self, name) for name in Shape._fields}
         return SIZES[self.size]._replace(**{k: v for k, v in explicit.items() if v is not None})
+
+    @property
+    def falling_frac(self) -> float:
+        """Part of the run in which the rates fall."""
+        return 1.0 - self.warmup_frac if self.decay_frac is None else self.decay_frac
 
     @property
     def rates(self) -> Rates:

@@ -200,7 +200,7 @@ class PretrainingRun:
             max_steps=self.config.max_steps,
             max_seconds=None if minutes is None else minutes * 60,
             warmup_frac=self.config.warmup_frac,
-            decay_frac=self.config.decay_frac,
+            decay_frac=self.config.falling_frac,
             num_validations=self.config.validations,
             num_checkpoints=self.config.num_checkpoints,
             checkpoint_seconds=self.config.checkpoint_minutes * 60,

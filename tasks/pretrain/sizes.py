@@ -37,7 +37,7 @@ SIZES: dict[SizeName, Shape] = {
 # a rate out have it from here: a change here is a change of output.
 RATES: dict[SizeName, Rates] = {
     "tiny": Rates(2e-3, 1e-2),
-    "small": Rates(2.5e-3, 1e-2),
+    "small": Rates(2.5e-3, 3e-3),
     "base": Rates(8e-4, 3e-3),
     "large": Rates(5e-4, 2e-3),
 }

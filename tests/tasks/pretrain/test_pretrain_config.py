@@ -31,6 +31,12 @@ def test_heads_that_do_not_divide_the_width_name_the_setting(settings: dict[str,
     assert [error["loc"] for error in caught.value.errors()] == [("num_heads",)]
 
 
+def test_rates_fall_from_the_end_of_the_warm_up_unless_told_otherwise() -> None:
+    assert PretrainConfig().falling_frac == pytest.approx(0.95)
+    assert PretrainConfig(warmup_frac=0.2).falling_frac == pytest.approx(0.8)
+    assert PretrainConfig(decay_frac=0.4).falling_frac == 0.4
+
+
 def test_phases_must_fit_the_run() -> None:
     with pytest.raises(ValidationError, match=r"= 1\.3 must not exceed 1"):
         PretrainConfig(warmup_frac=0.8, decay_frac=0.5)
