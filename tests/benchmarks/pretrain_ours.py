@@ -67,6 +67,7 @@ def main() -> None:
             "versions": library_versions(),
         }
         if arguments.dump:
+            run.training(lambda: False)  # at its beginning
             report["dump"] = dump(run, arguments.dump)
         else:
             report |= train(run, listener, arguments.discard_steps)
