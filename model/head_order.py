@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.blocks import Extents
-from model.head_kernels import copy_to_heads, copy_to_tokens, turn_to_heads, turn_to_tokens
+from model.head_kernels import (
+    Both,
+    Tables,
+    copy_to_heads,
+    copy_to_tokens,
+    turn_to_heads,
+    turn_to_tokens,
+)
 from model.threads import shared_out
 
 DTYPES = (torch.bfloat16, torch.float32, torch.float64)
@@ -42,10 +49,10 @@ class Turn:
         """The turn of some tokens."""
         return replace(self, cos_NF=self.cos_NF[positions_M], sin_NF=self.sin_NF[positions_M])
 
-    def arrays(self, dtype: torch.dtype) -> tuple[Any, ...]:
-        """Both tables, and the scale as precise as vectors of `dtype` are computed with."""
+    def tables(self, dtype: torch.dtype) -> Tables:
+        """What the kernels read, the scale as precise as they compute with vectors of `dtype`."""
         precise = np.float64 if dtype == torch.float64 else np.float32
-        return _array(self.cos_NF), _array(self.sin_NF), precise(self.scale)
+        return Tables(_array(self.cos_NF), _array(self.sin_NF), precise(self.scale))
 
 
 def to_heads(tokens_NPHE: Tensor, part: int, where: Extents, turn: Turn | None = None) -> Tensor:
@@ -82,14 +89,8 @@ def _move(
     vectors_SHLE: Tensor,
     turn: Turn | None,
 ) -> None:
-    arguments = (
-        _array(tokens_NPHE),
-        part,
-        where.starts_S,
-        where.lengths_S,
-        _array(vectors_SHLE),
-        *(() if turn is None else turn.arrays(tokens_NPHE.dtype)),
-    )
+    both = Both(_array(tokens_NPHE), part, where.starts_S, where.lengths_S, _array(vectors_SHLE))
+    arguments = (both,) if turn is None else (both, turn.tables(tokens_NPHE.dtype))
     num_places = len(where) * where.longest
     shared_out(lambda first, end: kernel(first, end, *arguments), num_places)
 

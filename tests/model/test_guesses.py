@@ -7,24 +7,15 @@ import torch
 
 from model.guesses import DIGITS, NUM_GUESSES, PASSAGE_TOKENS, GuessingTask, choose_passages
 from model.initialization import initialize
-from model.masked_batches import MaskedBatch, ValidationRows
+from model.masked_batches import MaskedBatch
 from model.mlm import MaskedLanguageModel
-from tests.model.training_runs import CONFIG, ROW_TOKENS, MadeUpRows
+from tests.model.training_runs import CONFIG, MadeUpRows, validation_rows
 
 CPU = torch.device("cpu")
 
 
-def batches(*, micro_rows: int = 8, max_rows: int = 1000) -> list[MaskedBatch]:
-    rows = ValidationRows(
-        rows=MadeUpRows(),
-        config=CONFIG,
-        row_tokens=ROW_TOKENS,
-        max_rows=max_rows,
-        micro_rows=micro_rows,
-        mask_frac=0.15,
-        seed=0,
-    )
-    return list(rows.batches())
+def batches(**changes: int) -> list[MaskedBatch]:
+    return list(validation_rows(**changes).batches())
 
 
 def chosen(num_passages: int = 8, seed: int = 0, **changes: int) -> GuessingTask:

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from model import head_order
 from model.blocks import Extents
 from model.head_order import DTYPES, Turn, to_heads, to_tokens
 from model.rotary import rotary_table, rotate
 
+KERNELS = ("copy_to_heads", "turn_to_heads", "copy_to_tokens", "turn_to_tokens")
 LENGTHS = st.lists(st.integers(0, 9), min_size=1, max_size=6).filter(any)
 
 
@@ -125,3 +127,23 @@ def test_threads_change_nothing(num_threads: int) -> None:
         assert torch.equal(to_heads(tokens_NPHE, 0, where, turn), expected_GLE)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_kernels_compute_the_same_where_nothing_is_compiled(
+    dtype: torch.dtype, is_turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens_NPHE, where = random_tokens(9, dtype), extents([2, 4, 3])
+    turn = turn_of(9) if is_turned else None
+    expected_GLE = to_heads(tokens_NPHE, 1, where, turn)
+    for name in KERNELS:
+        monkeypatch.setattr(head_order, name, getattr(head_order, name).py_func)
+    torch.testing.assert_close(
+        to_heads(tokens_NPHE, 1, where, turn), expected_GLE, rtol=1e-6, atol=0
+    )
+    back_NPHE, same_NPHE = torch.zeros_like(tokens_NPHE), torch.zeros_like(tokens_NPHE)
+    to_tokens(expected_GLE, back_NPHE, 1, where, turn)
+    monkeypatch.undo()
+    to_tokens(expected_GLE, same_NPHE, 1, where, turn)
+    torch.testing.assert_close(back_NPHE, same_NPHE, rtol=1e-6, atol=0)

@@ -7,27 +7,15 @@ import torch
 from model.errors import CorpusError
 from model.masked_batches import MaskedBatch, ValidationRows
 from model.validation import Validation, unigram_loss
-from tests.model.training_runs import CONFIG, ROW_TOKENS, MadeUpRows, Run
+from tests.model.training_runs import CONFIG, ROW_TOKENS, MadeUpRows, Run, validation_rows
 
 CPU = torch.device("cpu")
 TOKEN_BYTES_V = torch.arange(64) % 7 + 1
 
 
-def rows(*, micro_rows: int = 8, max_rows: int = 1000) -> ValidationRows:
-    return ValidationRows(
-        rows=MadeUpRows(),
-        config=CONFIG,
-        row_tokens=ROW_TOKENS,
-        max_rows=max_rows,
-        micro_rows=micro_rows,
-        mask_frac=0.15,
-        seed=0,
-    )
-
-
 def validation(micro_rows: int = 8) -> Validation:
     return Validation(
-        batches=list(rows(micro_rows=micro_rows).batches()),
+        batches=list(validation_rows(micro_rows=micro_rows).batches()),
         token_bytes_V=TOKEN_BYTES_V,
         device=CPU,
         precision=torch.float32,
@@ -38,7 +26,7 @@ def validation(micro_rows: int = 8) -> Validation:
 def test_measures_are_those_of_their_definitions() -> None:
     model = Run().model
     bits, num_bytes, num_right, num_targets = 0.0, 0, 0, 0
-    for batch in rows(micro_rows=1).batches():
+    for batch in validation_rows(micro_rows=1).batches():
         logits_NV = model.logits(model.model(batch.batch)).flatten(0, 1).double()
         for position, target in zip(
             batch.positions_M.tolist(), batch.targets_M.tolist(), strict=True
@@ -60,11 +48,15 @@ def test_measures_do_not_depend_on_how_rows_are_batched() -> None:
 
 
 def test_part_of_the_rows_is_a_fixed_choice() -> None:
-    few = [batch.batch.token_ids_BL for batch in rows(max_rows=5, micro_rows=1).batches()]
-    again = [batch.batch.token_ids_BL for batch in rows(max_rows=5, micro_rows=1).batches()]
+    few = [
+        batch.batch.token_ids_BL for batch in validation_rows(max_rows=5, micro_rows=1).batches()
+    ]
+    again = [
+        batch.batch.token_ids_BL for batch in validation_rows(max_rows=5, micro_rows=1).batches()
+    ]
     assert len(few) == 5
     assert all(torch.equal(a, b) for a, b in zip(few, again, strict=True))
-    every = [batch.batch.token_ids_BL for batch in rows(micro_rows=1).batches()]
+    every = [batch.batch.token_ids_BL for batch in validation_rows(micro_rows=1).batches()]
     assert len(every) == 40
     assert all(any(torch.equal(a, b) for b in every) for a in few)
 
@@ -96,7 +88,7 @@ def unknown_rows() -> ValidationRows:
     ("batches", "token_bytes_V"),
     [
         (list(unknown_rows().batches()), TOKEN_BYTES_V),
-        (list(rows().batches()), torch.zeros_like(TOKEN_BYTES_V)),
+        (list(validation_rows().batches()), torch.zeros_like(TOKEN_BYTES_V)),
         ([], TOKEN_BYTES_V),
     ],
     ids=["no targets", "no bytes", "no rows"],

@@ -11,7 +11,7 @@ from model.batch import Tokens
 from model.config import EncoderConfig
 from model.course import TrainingSettings
 from model.initialization import initialize
-from model.masked_batches import TrainingRows
+from model.masked_batches import TrainingRows, ValidationRows
 from model.masking import Masking
 from model.mlm import MaskedLanguageModel
 from model.optimizers import Optimizers, OptimizerSettings
@@ -67,6 +67,19 @@ def training_rows(**changes: Any) -> TrainingRows:
         "seed": 0,
     }
     return TrainingRows(**{**values, **changes})
+
+
+def validation_rows(*, micro_rows: int = 8, max_rows: int = 1000) -> ValidationRows:
+    """What is examined on of the made-up rows."""
+    return ValidationRows(
+        rows=MadeUpRows(),
+        config=CONFIG,
+        row_tokens=ROW_TOKENS,
+        max_rows=max_rows,
+        micro_rows=micro_rows,
+        mask_frac=0.15,
+        seed=0,
+    )
 
 
 @dataclass
