@@ -6,6 +6,7 @@ E head size, F half of it, R runs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Literal, cast
 
@@ -21,7 +22,7 @@ from model.head_order import Turn
 from model.rotary import rotary_table, rotate, wide
 
 STRETCH = 256  # queries of a windowed layer computed at once
-StreamKernel = Callable[[Tensor, Tensor, Tensor, Runs, int | None], Tensor]
+StreamKernel = Callable[[Tensor, Tensor, Tensor, Runs, Runs, int | None], Tensor]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Neighbourhood:
     mask_B1LL: Tensor | None = None
     runs: Runs | None = None
     blocks: BlockNeighbourhood | None = None
+
+    @property
+    def lets_some_ask(self) -> bool:
+        """Whether queries of other tokens can be left out: kernels of the stream place a window by
+        the number of a query in its run."""
+        return self.blocks is not None or (self.runs is not None and self.half_window is None)
 
 
 def neighbourhood(
@@ -96,8 +103,8 @@ class Attention(nn.Module):
         With `positions_M` (int64, in the flattened batch) only those positions' share, as
         ``hidden_MD``.
         """
-        if positions_M is not None and where.blocks is not None:
-            gathered_BLD = self._ask(hidden_BLD, where.blocks, positions_M)
+        if positions_M is not None and where.lets_some_ask:
+            gathered_BLD = self._ask(hidden_BLD, where, positions_M)
         else:
             gathered_BLD = at(self._attend(hidden_BLD, where), positions_M)
         output_BLD: Tensor = self.Wo(gathered_BLD)
@@ -117,32 +124,33 @@ class Attention(nn.Module):
         scores_BHLL = (scores_BHLL * scale).masked_fill(unseen_B1LL, float("-inf"))
         return scores_BHLL.softmax(dim=-1)
 
-    def _ask(self, hidden_BLD: Tensor, where: BlockNeighbourhood, positions_M: Tensor) -> Tensor:
+    def _ask(self, hidden_BLD: Tensor, where: Neighbourhood, positions_M: Tensor) -> Tensor:
         """What `positions_M` gather, ``gathered_MD``, without queries of the others."""
         width = hidden_BLD.shape[-1]
+        heads = self.num_heads, width // self.num_heads
         query_weight, other_weight = torch.split(self.Wqkv.weight, [width, 2 * width])
         ascending_M, order_M = positions_M.sort(stable=True)
         query_MD = functional.linear(at(hidden_BLD, ascending_M), query_weight)
+        query_M1HE = query_MD.view(len(query_MD), 1, *heads)
         mixed_NX = functional.linear(hidden_BLD.flatten(0, 1), other_weight)
-        gathered_M1HE = attend_blocks(
-            mixed_NX.view(len(mixed_NX), 2, self.num_heads, width // self.num_heads),
-            where.asked(ascending_M),
-            query_MD.view(len(query_MD), 1, self.num_heads, width // self.num_heads),
-        )
-        return gathered_M1HE.flatten(1).index_select(0, order_M.argsort())
+        mixed_N2HE = mixed_NX.view(len(mixed_NX), 2, *heads)
+        if where.blocks is not None:
+            gathered_MHE = attend_blocks(mixed_N2HE, where.blocks.asked(ascending_M), query_M1HE)
+        else:
+            gathered_MHE = _ask_stream(query_M1HE[:, 0], mixed_N2HE, where, ascending_M)
+        return gathered_MHE.flatten(1).index_select(0, order_M.argsort())
 
     def _attend(self, hidden_BLD: Tensor, where: Neighbourhood) -> Tensor:
         if where.blocks is not None:
             mixed_N3HE = self._mix(hidden_BLD).flatten(0, 1)
             return attend_blocks(mixed_N3HE, where.blocks).view(hidden_BLD.shape)
         query_BLHE, key_BLHE, value_BLHE = self._project(hidden_BLD, where)
-        attend = attend_rows if where.runs is None else attend_stream
-        if query_BLHE.device.type != "cpu":
-            return attend(query_BLHE, key_BLHE, value_BLHE, where).flatten(2)
-        # torch's CPU kernel is several times slower backwards in bfloat16 than in float32.
-        with torch.autocast("cpu", enabled=False):
-            gathered_BLHE = attend(wide(query_BLHE), wide(key_BLHE), wide(value_BLHE), where)
-        return gathered_BLHE.flatten(2).to(query_BLHE.dtype)
+        if where.runs is None:
+            attend = partial(attend_rows, mask_B1LL=where.mask_B1LL)
+            return _in_kernel_dtype(attend, query_BLHE, key_BLHE, value_BLHE).flatten(2)
+        attend = partial(attend_stream, where=where, asking=where.runs)
+        parts = (part.flatten(0, 1) for part in (query_BLHE, key_BLHE, value_BLHE))
+        return _in_kernel_dtype(attend, *parts).reshape(hidden_BLD.shape)
 
     def _mix(self, hidden_BLD: Tensor) -> Tensor:
         mixed_BLX: Tensor = self.Wqkv(hidden_BLD)
@@ -166,87 +174,122 @@ def at(hidden_BLD: Tensor, positions_M: Tensor | None) -> Tensor:
     return hidden_BLD.flatten(0, 1).index_select(0, positions_M)
 
 
+def _ask_stream(
+    query_MHE: Tensor, mixed_N2HE: Tensor, where: Neighbourhood, positions_M: Tensor
+) -> Tensor:
+    """What the ascending `positions_M` gather from their runs, ``gathered_MHE``."""
+    if where.runs is None:
+        raise AssertionError("attention over the stream needs its runs")
+    cos_N1F, sin_N1F = (table.flatten(0, 1)[:, None] for table in (where.cos_BLF, where.sin_BLF))
+    key_NHE, value_NHE = mixed_N2HE.unbind(1)
+    return _in_kernel_dtype(
+        partial(attend_stream, where=where, asking=where.runs.of(positions_M)),
+        rotate(query_MHE, cos_N1F[positions_M], sin_N1F[positions_M]),
+        rotate(key_NHE, cos_N1F, sin_N1F),
+        value_NHE,
+    )
+
+
+def _in_kernel_dtype(attend: Callable[..., Tensor], *parts: Tensor) -> Tensor:
+    """What `attend` makes of queries, keys and values, in their dtype.
+
+    torch's CPU kernel is several times slower backwards in bfloat16 than in float32.
+    """
+    dtype = parts[0].dtype
+    if parts[0].device.type != "cpu":
+        return attend(*parts)
+    with torch.autocast("cpu", enabled=False):
+        return attend(*map(wide, parts)).to(dtype)
+
+
 def attend_rows(
-    query_BLHE: Tensor, key_BLHE: Tensor, value_BLHE: Tensor, where: Neighbourhood
+    query_BLHE: Tensor, key_BLHE: Tensor, value_BLHE: Tensor, mask_B1LL: Tensor | None
 ) -> Tensor:
     """Attention inside each row under the neighbourhood's mask."""
     mixed_BHLE = functional.scaled_dot_product_attention(
         query_BLHE.transpose(1, 2),
         key_BLHE.transpose(1, 2),
         value_BLHE.transpose(1, 2),
-        attn_mask=where.mask_B1LL,
+        attn_mask=mask_B1LL,
     )
     return mixed_BHLE.transpose(1, 2)
 
 
 def attend_stream(
-    query_BLHE: Tensor, key_BLHE: Tensor, value_BLHE: Tensor, where: Neighbourhood
+    query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, where: Neighbourhood, asking: Runs
 ) -> Tensor:
-    """Attention over the batch read as one stream of tokens, cut at its runs."""
+    """Attention over the batch read as one stream of tokens, cut at its runs, ``mixed_MHE``.
+
+    Args:
+        query_MHE: of the tokens that ask.
+        key_NHE: of all tokens.
+        value_NHE: of all tokens.
+        where: of the layer, with runs.
+        asking: where each run's queries lie; the same runs where all tokens ask.
+    """
     if where.runs is None:
         raise AssertionError("attention over the stream needs its runs")
-    kernel: StreamKernel = flash_stream if query_BLHE.is_cuda else loop_stream
-    mixed_NHE = kernel(
-        query_BLHE.flatten(0, 1),
-        key_BLHE.flatten(0, 1),
-        value_BLHE.flatten(0, 1),
-        where.runs,
-        where.half_window,
-    )
-    return mixed_NHE.view_as(query_BLHE)
+    kernel: StreamKernel = flash_stream if query_MHE.is_cuda else loop_stream
+    return kernel(query_MHE, key_NHE, value_NHE, asking, where.runs, where.half_window)
 
 
 def flash_stream(
-    query_NHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, runs: Runs, half_window: int | None
+    query_MHE: Tensor,
+    key_NHE: Tensor,
+    value_NHE: Tensor,
+    asking: Runs,
+    runs: Runs,
+    half_window: int | None,
 ) -> Tensor:
     """Flash attention over runs of different length; CUDA and half precision only.
 
     Runs of length zero (the repeated end of `runs.offsets_R1`) cost nothing. The window's ends
-    are included on both sides.
+    are included on both sides; where there is one, all tokens ask.
     """
     # Here, because it loads torch's compiler, which takes as long as everything else.
     from torch.nn.attention.varlen import varlen_attn
 
     window = (-1, -1) if half_window is None else (half_window, half_window)
-    mixed_NHE = varlen_attn(
-        query_NHE,
+    mixed_MHE = varlen_attn(
+        query_MHE,
         key_NHE,
         value_NHE,
+        asking.offsets_R1,
         runs.offsets_R1,
-        runs.offsets_R1,
-        runs.max_length,
+        asking.max_length,
         runs.max_length,
         window_size=window,
     )
-    return cast(Tensor, mixed_NHE)  # a tuple only where auxiliary outputs are asked for
+    return cast(Tensor, mixed_MHE)  # a tuple only where auxiliary outputs are asked for
 
 
 def loop_stream(
-    query_NHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, runs: Runs, half_window: int | None
+    query_MHE: Tensor,
+    key_NHE: Tensor,
+    value_NHE: Tensor,
+    asking: Runs,
+    runs: Runs,
+    half_window: int | None,
 ) -> Tensor:
     """What `flash_stream` computes, run after run, on any device and in any precision.
 
     Windowed attention goes through a run in stretches of queries and sees only the keys that some
     of them see: time and memory grow with length times window, not with length squared.
     """
+    ends = zip(
+        pairwise(asking.offsets_R1.tolist()), pairwise(runs.offsets_R1.tolist()), strict=True
+    )
     parts = [
-        _stretch(
-            query_NHE,
-            key_NHE,
-            value_NHE,
-            (first, min(first + step, end)),
-            (start, end),
-            half_window,
-        )
-        for start, end in pairwise(runs.offsets_R1.tolist())
+        _stretch(query_MHE, key_NHE, value_NHE, (first, min(first + step, end)), run, half_window)
+        for (start, end), run in ends
         for step in [max(1, end - start) if half_window is None else max(STRETCH, half_window)]
         for first in range(start, end, step)
     ]
-    return torch.cat(parts)
+    return torch.cat(parts) if parts else query_MHE  # where nobody asks
 
 
 def _stretch(
-    query_NHE: Tensor,
+    query_MHE: Tensor,
     key_NHE: Tensor,
     value_NHE: Tensor,
     asked: tuple[int, int],
@@ -258,11 +301,11 @@ def _stretch(
     if half_window is not None:
         seen = max(run[0], asked[0] - half_window), min(run[1], asked[1] + half_window)
         places_Q, places_L = (
-            torch.arange(*ends, device=query_NHE.device) for ends in (asked, seen)
+            torch.arange(*ends, device=query_MHE.device) for ends in (asked, seen)
         )
         mask_QL = (places_Q[:, None] - places_L[None, :]).abs() <= half_window
     mixed_1HQE = functional.scaled_dot_product_attention(
-        query_NHE[slice(*asked)].transpose(0, 1)[None],
+        query_MHE[slice(*asked)].transpose(0, 1)[None],
         key_NHE[slice(*seen)].transpose(0, 1)[None],
         value_NHE[slice(*seen)].transpose(0, 1)[None],
         attn_mask=mask_QL,

@@ -30,6 +30,14 @@ class Runs:
     offsets_R1: Tensor
     max_length: int
 
+    def of(self, positions_M: Tensor) -> "Runs":
+        """Where those of each run lie among the ascending `positions_M` of the flattened batch.
+
+        Positions may repeat, so only their number bounds how many are in one run.
+        """
+        offsets_R1 = self.offsets_R1.to(positions_M.dtype)
+        return Runs(torch.searchsorted(positions_M, offsets_R1, out_int32=True), len(positions_M))
+
 
 @dataclass(frozen=True)
 class Batch:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -73,3 +75,19 @@ def test_runs_are_found_before_a_batch_leaves_the_cpu() -> None:
     assert moved.known_runs is not None
     assert moved.max_seq_len == 4
     assert moved.cu_seqlens_S1.dtype == torch.int32
+
+
+@given(
+    st.lists(st.lists(st.integers(1, 6), max_size=3), min_size=1, max_size=4),
+    st.lists(st.integers(0, 23), max_size=30),
+)
+def test_positions_are_counted_to_their_runs_however_often_they_ask(
+    lengths: list[list[int]], asked: list[int]
+) -> None:
+    batch = batch_from_rows([[np.full(n, 9) for n in row] for row in lengths], row_tokens=24, **IDS)
+    asking = batch.runs.of(torch.tensor(sorted(asked), dtype=torch.int64))
+    assert asking.offsets_R1.dtype == torch.int32
+    ends = pairwise(batch.runs.offsets_R1.tolist())
+    expected = [sum(start <= position < end for position in asked) for start, end in ends]
+    assert np.diff(asking.offsets_R1.tolist()).tolist() == expected
+    assert asking.max_length >= max(expected)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from model import prediction_loss
-from model.batch import Batch
+from model import attention, prediction_loss
+from model.batch import Batch, Runs
 from model.config import EncoderConfig
 from model.encoder import AttentionPath
 from model.initialization import initialize
@@ -78,6 +78,43 @@ def test_loss_and_gradients_are_those_of_the_formulas(
     torch.testing.assert_close(loss, expected, **EXACT)
     for ours, theirs in zip(gradients(loss, model), gradients(expected, model), strict=True):
         assert theirs.abs().max() > 1e-3  # there is something to compare
+        torch.testing.assert_close(ours, theirs, **EXACT)
+
+
+def masked_stream(
+    query_MHE: Tensor,
+    key_NHE: Tensor,
+    value_NHE: Tensor,
+    asking: Runs,
+    runs: Runs,
+    half_window: int | None,
+) -> Tensor:
+    """`loop_stream` without a loop: what can be compiled where flash attention is not."""
+    runs_M, runs_N = (
+        torch.searchsorted(
+            each.offsets_R1.long(), torch.arange(len(tokens)), right=True, side="right"
+        )
+        for each, tokens in ((asking, query_MHE), (runs, key_NHE))
+    )
+    mask_MN = runs_M[:, None] == runs_N
+    if half_window is not None:
+        places_N = torch.arange(len(key_NHE))
+        mask_MN = mask_MN & ((places_N[:, None] - places_N).abs() <= half_window)
+    parts = (part.transpose(0, 1) for part in (query_MHE, key_NHE, value_NHE))
+    return functional.scaled_dot_product_attention(*parts, attn_mask=mask_MN).transpose(0, 1)
+
+
+def test_a_layer_whose_kernel_is_given_compiles_as_one_graph(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, batch = lively_model(CONFIG, "stream").double(), some_batch()
+    expected = MaskedLoss(model)(*batch)
+    monkeypatch.setattr(attention, "loop_stream", masked_stream)
+    for layer in model.model.layers:
+        layer.compile(backend="aot_eager", fullgraph=True, dynamic=False)
+    seen = MaskedLoss(model)(*batch)
+    torch.testing.assert_close(seen, expected, **EXACT)
+    for ours, theirs in zip(gradients(seen, model), gradients(expected, model), strict=True):
         torch.testing.assert_close(ours, theirs, **EXACT)
 
 
