@@ -1,10 +1,12 @@
 """Scores of a ranking, and how sure they are.
 
-Shape letters: Q queries, C candidates, R bootstrap resamples.
+Shape letters: Q queries, C candidates, K best of them, J judged of them, R bootstrap resamples.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +89,68 @@ def reciprocal_ranks(ranks_Q: Counts) -> Floats:
     return 1.0 / ranks_Q
 
 
+def nearest(blocks: Iterable[Floats], num_nearest: int) -> Counts:
+    """The most similar candidates of each query, from similarities in blocks of query rows.
+
+    Equal similarities go by the candidate's number. A similarity that is not a number is last.
+
+    Returns:
+        nearest_QK: int64, the nearest first; K is `num_nearest`, or C where there are fewer.
+
+    Cost: O(Q C log C) time, memory of one block.
+    """
+    found = [
+        np.argsort(-np.nan_to_num(block, nan=-np.inf), axis=1, kind="stable")[:, :num_nearest]
+        for block in blocks
+    ]
+    return np.concatenate(found)
+
+
+def recall_of_relevant(relevance_QK: Floats, num_relevant_Q: Counts) -> Floats:
+    """Of the candidates relevant to each query, the fraction among its K best.
+
+    Args:
+        relevance_QK: of the best candidates, above 0 where relevant.
+        num_relevant_Q: relevant candidates in all, at least 1 each.
+    """
+    found_Q: Floats = (relevance_QK > 0).sum(axis=1) / num_relevant_Q
+    return found_Q
+
+
+def normalised_gain(relevance_QK: Floats, judged_QJ: Floats) -> Floats:
+    """nDCG at K of each query: its discounted gain as a part of what the ideal order would have.
+
+    A candidate of relevance r at rank i gains (2^r - 1) / log2(i + 1).
+
+    Args:
+        relevance_QK: of the K best candidates, the best first.
+        judged_QJ: of all judged candidates, in any order; 0 where a query has fewer.
+
+    Returns:
+        float64 in [0, 1].
+
+    Raises:
+        ValueError: a query has no relevant candidate.
+
+    Source: Järvelin and Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques"; gains
+    and discount in the form of Burges et al. 2005.
+    """
+    num_best = relevance_QK.shape[1]
+    ideal_QK = -np.sort(-judged_QJ, axis=1)[:, :num_best]
+    ideal_Q = _discounted_gain(ideal_QK)
+    if not ideal_Q.all():
+        raise ValueError(f"query {int(np.argmin(ideal_Q))} has no relevant candidate")
+    gain_Q: Floats = _discounted_gain(relevance_QK) / ideal_Q
+    return gain_Q
+
+
+def _discounted_gain(relevance_QK: Floats) -> Floats:
+    discounts_K = np.log2(np.arange(relevance_QK.shape[1]) + 2)
+    # One sum in rank order, so that the ideal order gives exactly the ideal gain.
+    gains_Q: Floats = ((np.exp2(relevance_QK.astype(np.float64)) - 1) / discounts_K).sum(axis=1)
+    return gains_Q
+
+
 def bootstrap_mean(
     values_Q: Floats, *, num_resamples: int, seed: int, confidence: float = 0.95
 ) -> MeanEstimate:
@@ -132,6 +196,40 @@ def bootstrap_difference(
     return bootstrap_mean(
         differences_Q, num_resamples=num_resamples, seed=seed, confidence=confidence
     )
+
+
+def smallest_difference(
+    values_Q: Floats, others_Q: Floats, *, significance: float = 0.05, power: float = 0.8
+) -> float:
+    """The smallest true difference of two systems that this many queries would show.
+
+    If the systems truly differed by so much, a paired two-sided test at `significance` would find
+    it in a fraction `power` of samples of this size: (z of 1 - significance / 2 + z of power)
+    standard errors of the mean paired difference, by the normal approximation. What is not
+    significant and lies below it is no proof of equality.
+
+    Args:
+        values_Q, others_Q: what the two systems did on the same queries.
+
+    Returns:
+        In the unit of the values; NaN where all differences are equal, since then the sample does
+        not show how much they vary.
+
+    Raises:
+        ValueError: the two are not the same queries, or there are fewer than two.
+
+    Source: Cohen 1988, "Statistical power analysis for the behavioral sciences", chapter 2, as
+    Card et al. 2020, "With little power comes great responsibility", ask of such comparisons.
+    """
+    if np.shape(values_Q) != np.shape(others_Q) or len(values_Q) < 2:
+        raise ValueError(f"{np.shape(values_Q)} and {np.shape(others_Q)} values show no spread")
+    differences_Q = np.asarray(values_Q, dtype=np.float64) - others_Q
+    if np.ptp(differences_Q) == 0:
+        return float("nan")
+    standard_error = float(differences_Q.std(ddof=1)) / math.sqrt(len(differences_Q))
+    normal = NormalDist()
+    num_errors = normal.inv_cdf(1 - significance / 2) + normal.inv_cdf(power)
+    return num_errors * standard_error
 
 
 def _resampled_means(values_Q: Floats, num_resamples: int, seed: int) -> Floats:

@@ -8,18 +8,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from model.retrieval import Floats
 from tasks.corpus import Corpus, Document
 from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.few_labels import Labels, correct_frac, usable_label_counts
+from tasks.evaluate.neighbours import vote_of_nearest
 from tasks.evaluate.sample import sample_documents
 from tasks.evaluate.scores import CLASSIFICATION, Outcome
-from tasks.evaluate.vectors import System, Vectors, vectors_of
-
-Labels = NDArray[np.str_]
+from tasks.evaluate.vectors import (
+    NamedPair,
+    Symmetric,
+    System,
+    Vectors,
+    ranked_pairs_of,
+    vectors_of,
+)
 
 _INVERSE_PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 _HELD_OUT_FRAC = 0.2
@@ -76,15 +83,67 @@ def labelled_documents(corpus: Corpus, config: EvaluateConfig) -> Labelled | Ski
     )
 
 
-def classification_outcomes(system: System, labelled: Labelled, *, seed: int) -> Iterator[Outcome]:
-    """1.0 for each test document whose label is predicted, else 0.0."""
+def classification_outcomes(
+    system: System,
+    labelled: Labelled,
+    *,
+    seed: int,
+    labels_per_class: Sequence[int] = (),
+    num_neighbours: int | None = None,
+) -> Iterator[Outcome]:
+    """How right each test document's label is predicted, from 0 to 1, in several ways.
+
+    Measures: `accuracy` with all training labels; `accuracy_at_4_labels` and so on, a mean over
+    draws, for each count that at least one class has so many labels for; `knn_accuracy`.
+
+    Args:
+        labels_per_class: how many labels a class, beside all.
+        num_neighbours: how many training documents vote; none: there is no vote.
+    """
     num_train = len(labelled.train_texts)
     for named in vectors_of(system, labelled.train_texts + labelled.test_texts):
-        predicted_Q = predict_labels(
-            named.vectors[:num_train], labelled.train_labels, named.vectors[num_train:], seed=seed
+        train, test = named.vectors[:num_train], named.vectors[num_train:]
+        predicted_Q = predict_labels(train, labelled.train_labels, test, seed=seed)
+        for measure, values_Q in (
+            ("accuracy", _correct(labelled, predicted_Q)),
+            *_few_label_values(labelled, train, test, labels_per_class, seed),
+        ):
+            yield Outcome(named.system, CLASSIFICATION, measure, values_Q)
+        if num_neighbours is not None and isinstance(system, Symmetric):
+            yield _neighbour_outcome(NamedPair(named.system, test, train), labelled, num_neighbours)
+    if num_neighbours is not None and not isinstance(system, Symmetric):
+        for pair in ranked_pairs_of(system, labelled.test_texts, labelled.train_texts):
+            yield _neighbour_outcome(pair, labelled, num_neighbours)
+
+
+def _few_label_values(
+    labelled: Labelled, train: Vectors, test: Vectors, labels_per_class: Sequence[int], seed: int
+) -> Iterator[tuple[str, Floats]]:
+    usable, _ = usable_label_counts(labelled.train_labels, labels_per_class)
+    for count in usable:
+        yield (
+            f"accuracy_at_{count}_labels",
+            correct_frac(
+                train,
+                labelled.train_labels,
+                test,
+                labelled.test_labels,
+                num_per_class=count,
+                seed=seed,
+            ),
         )
-        correct_Q = (predicted_Q == labelled.test_labels).astype(np.float64)
-        yield Outcome(named.system, CLASSIFICATION, "accuracy", correct_Q)
+
+
+def _neighbour_outcome(pair: NamedPair, labelled: Labelled, num_neighbours: int) -> Outcome:
+    elected_Q = vote_of_nearest(
+        pair.queries, pair.candidates, labelled.train_labels, num_neighbours=num_neighbours
+    )
+    return Outcome(pair.system, CLASSIFICATION, "knn_accuracy", _correct(labelled, elected_Q))
+
+
+def _correct(labelled: Labelled, predicted_Q: Labels) -> Floats:
+    correct_Q: Floats = (predicted_Q == labelled.test_labels).astype(np.float64)
+    return correct_Q
 
 
 def predict_labels(train_ND: Vectors, labels_N: Labels, test_QD: Vectors, *, seed: int) -> Labels:

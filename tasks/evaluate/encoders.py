@@ -1,6 +1,9 @@
-"""The embedder, and what it is made from, as systems to score: same tokens, same pooling."""
+"""The embedder, what it is made from, and the user's models, as systems to score.
 
-from collections.abc import Iterator, Sequence
+Shape letters: N texts, V tokens of the vocabulary, D dimensions.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +16,15 @@ from model.huggingface import encoder_config_from, load_encoder
 from model.initialization import initialize
 from tasks.embedder import Embedder
 from tasks.evaluate.scores import EMBEDDER
+from tasks.evaluate.sentence_transformer_folders import SentenceTransformerSystem, named_folders
+from tasks.evaluate.vectors import Symmetric, System, unit_rows
 from tasks.stage import Reporter
 
 _TEXTS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class EncoderSystem:
+class EncoderSystem(Symmetric):
     """An encoder with the embedder's tokenizer, windows and mean pooling.
 
     Attributes:
@@ -47,27 +52,84 @@ class EncoderSystem:
         return np.concatenate(vectors)
 
 
+class BagOfTokens(Symmetric):
+    """The mean of the embedder's own token embeddings, without any layer: blind to context.
+
+    What the encoder is worth is how far the embedder is above this.
+    """
+
+    name = "bag"
+    cut_dims: Sequence[int] = ()
+
+    def __init__(self, embedder: Embedder) -> None:
+        """Embed every token of the vocabulary once; a text needs only their mean."""
+        self._embedder = embedder
+        embeddings = embedder.encoder.embeddings
+        weight_VD = embeddings.tok_embeddings.weight
+        with torch.inference_mode():
+            table_1VD = embeddings(torch.arange(len(weight_VD), device=weight_VD.device)[None])
+        self._table_VD: NDArray[np.float32] = table_1VD[0].float().cpu().numpy()
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 [N, D]; rows of unit length, zero without a token."""
+        means_ND = np.zeros((len(texts), self._table_VD.shape[1]))
+        for row, ids in enumerate(self._embedder.tokenize(texts)):
+            if len(ids):
+                tokens, counts = np.unique(ids, return_counts=True)
+                means_ND[row] = counts @ self._table_VD[tokens] / len(ids)
+        unit_ND: NDArray[np.float32] = unit_rows(means_ND).astype(np.float32)
+        return unit_ND
+
+
 def encoder_systems(
-    tuned: Path, pretrained: Path, *, seed: int, device: torch.device, report: Reporter
-) -> Iterator[EncoderSystem]:
-    """The tuned embedder, the encoder before tuning, and the same architecture without training.
+    tuned: Path,
+    pretrained: Path,
+    *,
+    seed: int,
+    device: torch.device,
+    report: Reporter,
+    sentence_transformers: Sequence[str] = (),
+) -> Iterator[System]:
+    """The tuned embedder, the bag of its token embeddings, the encoder before tuning, the same
+    architecture without training, then the user's models; each made when it is asked for.
 
     Args:
         tuned: folder of the tune artifact.
         pretrained: folder of the pretrain artifact.
         seed: of the untrained encoder's weights.
+        device: where all of them run.
+        report: hears how many texts are done, and of texts that a user's model cuts.
+        sentence_transformers: folders of the user's models.
 
     Raises:
+        RequestError: a user's folder is missing or holds no model, or two have one name; as far as
+            that shows without loading, at the call, before any system is made.
         ArtifactError: a folder holds no such model.
     """
+    others = named_folders(sentence_transformers)
+    return _encoder_systems(tuned, pretrained, others, seed=seed, device=device, report=report)
+
+
+def _encoder_systems(
+    tuned: Path,
+    pretrained: Path,
+    others: Mapping[str, Path],
+    *,
+    seed: int,
+    device: torch.device,
+    report: Reporter,
+) -> Iterator[System]:
     embedder = Embedder.load(tuned, device)
-    yield EncoderSystem(EMBEDDER, embedder, report, _smallest_dim(embedder))
+    yield EncoderSystem(EMBEDDER, embedder, report, _cut_dims(embedder))
+    yield BagOfTokens(embedder)
     for name, encoder in (
         ("pretrained", load_encoder(pretrained)),
         ("untrained", untrained_encoder(pretrained, seed)),
     ):
         before = Embedder(encoder.to(device).eval(), embedder.tokenizer, embedder.about)
         yield EncoderSystem(name, before, report)
+    for name, folder in others.items():
+        yield SentenceTransformerSystem.load(name, folder, device=device, report=report)
 
 
 def untrained_encoder(folder: Path, seed: int) -> Encoder:
@@ -82,6 +144,6 @@ def untrained_encoder(folder: Path, seed: int) -> Encoder:
     return encoder
 
 
-def _smallest_dim(embedder: Embedder) -> tuple[int, ...]:
-    smallest = min(embedder.about.matryoshka_dims, default=embedder.about.dim)
-    return (smallest,) if smallest < embedder.about.dim else ()
+def _cut_dims(embedder: Embedder) -> tuple[int, ...]:
+    dims = embedder.about.matryoshka_dims
+    return tuple(sorted((dim for dim in dims if dim < embedder.about.dim), reverse=True))

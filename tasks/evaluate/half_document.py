@@ -1,16 +1,20 @@
 """Half-document retrieval: does the first half of a document find its second half?"""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from scipy import sparse
 
 from model.errors import CorpusError
 from model.retrieval import hits_at, matching_ranks, reciprocal_ranks
+from model.spread import spread
 from tasks.corpus import Corpus, Document
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.halves import cut_in_halves, recurring_lines, without_lines
+from tasks.evaluate.rare_words import mask_in_one_half, rare_shared_words
 from tasks.evaluate.sample import sample_documents
-from tasks.evaluate.scores import HALF_DOCUMENT, Outcome
-from tasks.evaluate.vectors import NamedVectors, System, cosine_blocks, vectors_of
+from tasks.evaluate.scores import GEOMETRY, HALF_DOCUMENT, HARD_HALF_DOCUMENT, Outcome, Score
+from tasks.evaluate.vectors import NamedPair, System, cosine_blocks, ranked_pairs_of
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,11 @@ class HalfDocuments:
         num_test_documents: in the whole split.
         num_too_short: of them, too short for two halves.
         num_recurring_lines: distinct lines taken out because many documents share them.
+        doc_ids: whose halves they are.
+        titles: of the documents; their ids where the corpus names no column of titles.
+        labels: of the documents; none where the corpus names no column of labels.
+        task: the name that outcomes carry.
+        num_masked_words: word types masked in one half, summed over documents.
     """
 
     first_halves: list[str]
@@ -30,6 +39,11 @@ class HalfDocuments:
     num_test_documents: int
     num_too_short: int
     num_recurring_lines: int
+    doc_ids: list[str]
+    titles: list[str]
+    labels: list[str] | None
+    task: str = HALF_DOCUMENT
+    num_masked_words: int = 0
 
     @property
     def num_queries(self) -> int:
@@ -56,6 +70,9 @@ def half_documents(corpus: Corpus, config: EvaluateConfig) -> HalfDocuments:
     stripped = (without_lines(text, recurring) for text in texts)
     cuts = [cut_in_halves(text, min_words=config.min_words) for text in stripped]
     halves = [cut for cut in cuts if cut is not None]
+    asked = [
+        document for document, cut in zip(sample.documents, cuts, strict=True) if cut is not None
+    ]
     if len(halves) < 2:
         raise CorpusError(_too_small(len(halves), num_test_documents, config.min_words))
     return HalfDocuments(
@@ -64,31 +81,101 @@ def half_documents(corpus: Corpus, config: EvaluateConfig) -> HalfDocuments:
         num_test_documents=num_test_documents,
         num_too_short=num_test_documents - sample.num_available + cuts.count(None),
         num_recurring_lines=len(recurring),
+        doc_ids=[document.doc_id for document in asked],
+        titles=[_title(document, corpus.about.title_column) for document in asked],
+        labels=(
+            [str(document.metadata[corpus.about.label_column]) for document in asked]
+            if corpus.about.label_column
+            else None
+        ),
+    )
+
+
+def hard_half_documents(
+    corpus: Corpus, halves: HalfDocuments, config: EvaluateConfig
+) -> HalfDocuments:
+    """The same halves, the rare words that both have masked in one of them.
+
+    Names and numbers tie two halves together without anything being understood. What is left to
+    go by are frequent words and what the rest means.
+
+    Cost: one pass over the training text.
+    """
+    pairs = list(zip(halves.first_halves, halves.second_halves, strict=True))
+    rare = rare_shared_words(pairs, corpus.texts("train"), document_frac=config.hard_document_frac)
+    masked = [
+        mask_in_one_half(pair, words, doc_id=doc_id, seed=config.seed)
+        for pair, words, doc_id in zip(pairs, rare, halves.doc_ids, strict=True)
+    ]
+    return replace(
+        halves,
+        first_halves=[first for first, _ in masked],
+        second_halves=[second for _, second in masked],
+        task=HARD_HALF_DOCUMENT,
+        num_masked_words=sum(map(len, rare)),
+    )
+
+
+@dataclass(frozen=True)
+class HalfDocumentResults:
+    """What one system did.
+
+    Attributes:
+        outcomes: of every query.
+        geometry: of its dense vectors.
+        vectors: of the halves, at the system's whole width.
+    """
+
+    outcomes: list[Outcome]
+    geometry: list[Score]
+    vectors: NamedPair
+
+
+def half_document_results(system: System, halves: HalfDocuments) -> HalfDocumentResults:
+    """Recall at 1 and 10 and the reciprocal rank of every query, and how the vectors are spread.
+
+    Geometry (task `geometry`: alignment, uniformity, effective_rank) is of the whole halves only,
+    not of masked ones, of no system whose vectors are sparse, and not of two documents only.
+    """
+    pairs = list(ranked_pairs_of(system, halves.first_halves, halves.second_halves))
+    has_geometry = halves.task == HALF_DOCUMENT and halves.num_queries > 2
+    dense = [pair for pair in pairs if has_geometry and not sparse.issparse(pair.candidates)]
+    return HalfDocumentResults(
+        outcomes=[outcome for pair in pairs for outcome in _outcomes(pair, halves.task)],
+        geometry=[score for pair in dense for score in _geometry(pair)],
+        vectors=pairs[0],
     )
 
 
 def half_document_outcomes(system: System, halves: HalfDocuments) -> Iterator[Outcome]:
     """Recall at 1 and 10 and the reciprocal rank of every query."""
-    texts = halves.first_halves + halves.second_halves
-    for named in vectors_of(system, texts):
-        yield from _outcomes(named, halves.num_queries)
+    yield from half_document_results(system, halves).outcomes
 
 
-def _outcomes(named: NamedVectors, num_queries: int) -> Iterator[Outcome]:
-    first, second = named.vectors[:num_queries], named.vectors[num_queries:]
-    ranks_Q = matching_ranks(cosine_blocks(first, second))
+def _outcomes(pair: NamedPair, task: str) -> Iterator[Outcome]:
+    ranks_Q = matching_ranks(cosine_blocks(pair.queries, pair.candidates))
     for measure, values_Q in (
         ("recall_at_1", hits_at(ranks_Q, 1)),
         ("recall_at_10", hits_at(ranks_Q, 10)),
         ("mrr", reciprocal_ranks(ranks_Q)),
     ):
-        yield Outcome(named.system, HALF_DOCUMENT, measure, values_Q)
+        yield Outcome(pair.system, task, measure, values_Q)
+
+
+def _geometry(pair: NamedPair) -> Iterator[Score]:
+    for measure, estimate in vars(spread(pair.queries, pair.candidates)).items():
+        yield Score(pair.system, GEOMETRY, measure, estimate)
 
 
 def _long_enough(documents: Iterable[Document], min_words: int) -> Iterator[Document]:
     for document in documents:
         if cut_in_halves(document.text, min_words=min_words) is not None:
             yield document
+
+
+def _title(document: Document, column: str | None) -> str:
+    value = document.metadata[column] if column else None
+    return document.doc_id if value is None else str(value)
 
 
 def _too_small(num_queries: int, num_test_documents: int, min_words: int) -> str:

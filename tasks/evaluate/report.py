@@ -2,38 +2,28 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from tasks.evaluate.classification import Labelled, Skipped
-from tasks.evaluate.config import EvaluateConfig
-from tasks.evaluate.half_document import HalfDocuments
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.evaluate.classification import Skipped
+from tasks.evaluate.examination import Answers, Examination, smallest_differences
+from tasks.evaluate.report_documents import document_sections
+from tasks.evaluate.report_tables import rows_of, score_table, task_blocks
 from tasks.evaluate.sample import Sample
 from tasks.evaluate.scores import (
     CLASSIFICATION,
     EMBEDDER,
+    GEOMETRY,
     HALF_DOCUMENT,
+    HARD_HALF_DOCUMENT,
+    RELEVANCE,
+    SIMILARITY_PAIRS,
     Difference,
     Score,
 )
-from tasks.evaluate.verdicts import system_label, verdict, verdict_sentence
-from tasks.report.page import (
-    Figure,
-    Section,
-    Table,
-    format_interval,
-    format_number,
-    render_report,
-)
-from tasks.report.plots import Estimate, Role, estimate_plot
-
-MEASURE_LABELS = {
-    "recall_at_1": "recall@1",
-    "recall_at_10": "recall@10",
-    "mrr": "MRR",
-    "accuracy": "accuracy",
-}
-Row = TypeVar("Row", Score, Difference)
-HEADLINES = {HALF_DOCUMENT: "recall_at_1", CLASSIFICATION: "accuracy"}
+from tasks.evaluate.verdicts import system_label, verdict_sentence
+from tasks.report.page import Figure, Section, Table, render_report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,27 +33,37 @@ class Evaluation:
     Attributes:
         scores: each system's, embedder first.
         differences: embedder minus every other system, on the same queries.
-        halves: the half-document queries.
-        labelled: the classification's documents, or why there is none.
+        answers: what stands behind them.
+        asked: the questions.
         train: what the baselines learned from.
-        config: the stage's settings.
+        places_N2: where test documents lie on the map.
     """
 
     scores: Sequence[Score]
     differences: Sequence[Difference]
-    halves: HalfDocuments
-    labelled: Labelled | Skipped
+    answers: Answers
+    asked: Examination
     train: Sample
-    config: EvaluateConfig
+    places_N2: NDArray[np.float32]
 
 
-def report_page(evaluation: Evaluation) -> str:
-    """The page as self-contained HTML; the same evaluation gives the same bytes."""
+def report_page(evaluation: Evaluation, *, may_quote: bool) -> str:
+    """The page as self-contained HTML; the same evaluation gives the same bytes.
+
+    Args:
+        may_quote: whether titles and passages of documents may stand in it.
+    """
     return render_report(
         "How good are the embeddings?",
         [
             _half_document_section(evaluation),
+            _hard_section(evaluation),
+            *document_sections(
+                evaluation.answers, evaluation.asked, evaluation.places_N2, may_quote=may_quote
+            ),
             _classification_section(evaluation),
+            *_judged_sections(evaluation),
+            *_geometry_section(evaluation),
             _systems_section(evaluation),
         ],
         lead=_lead(evaluation),
@@ -74,7 +74,7 @@ def report_page(evaluation: Evaluation) -> str:
 def _lead(evaluation: Evaluation) -> str:
     scores = {
         score.system: score.estimate
-        for score in _of(evaluation.scores, HALF_DOCUMENT, "recall_at_1")
+        for score in rows_of(evaluation.scores, HALF_DOCUMENT, "recall_at_1")
     }
     own = scores.pop(EMBEDDER)
     best = max(
@@ -83,7 +83,7 @@ def _lead(evaluation: Evaluation) -> str:
     )
     beside_best = next(
         difference
-        for difference in _of(evaluation.differences, HALF_DOCUMENT, "recall_at_1")
+        for difference in rows_of(evaluation.differences, HALF_DOCUMENT, "recall_at_1")
         if difference.baseline == best
     )
     return (
@@ -94,7 +94,7 @@ def _lead(evaluation: Evaluation) -> str:
 
 
 def _facts(evaluation: Evaluation) -> dict[str, str]:
-    halves, train, config = evaluation.halves, evaluation.train, evaluation.config
+    halves, train = evaluation.asked.halves, evaluation.train
     facts = {
         "test documents": f"{halves.num_test_documents:,}",
         "queries": f"{halves.num_queries:,}",
@@ -105,17 +105,18 @@ def _facts(evaluation: Evaluation) -> dict[str, str]:
     facts["training documents"] = f"{len(train.documents):,}" + (
         "" if train.is_whole else f" of {train.num_available:,}"
     )
-    return facts | {"resamples": f"{config.num_resamples:,}", "seed": str(config.seed)}
+    resamples = f"{evaluation.asked.config.num_resamples:,}"
+    return facts | {"resamples": resamples, "seed": str(_seed(evaluation))}
 
 
 def _half_document_section(evaluation: Evaluation) -> Section:
-    halves, config = evaluation.halves, evaluation.config
+    halves, config = evaluation.asked.halves, evaluation.asked.config
     paragraphs = [
         "Every test document is cut in two at the sentence end nearest its middle. Each first half "
-        "asks, all second halves are ranked by cosine, and the right answer is the other half of "
-        "the same document. No label is needed and nothing of a test document was trained on.",
+        "asks, all second halves are ranked, and the right answer is the other half of the same "
+        "document. No label is needed and nothing of a test document was trained on.",
         f"{halves.num_too_short:,} of {halves.num_test_documents:,} test documents have fewer than "
-        f"{2 * config.min_words} words and are left out.{_notes_on_halves(halves, config)}",
+        f"{2 * config.min_words} words and are left out.{_notes_on_halves(evaluation)}",
     ]
     return Section(
         title="Half-document retrieval",
@@ -124,7 +125,8 @@ def _half_document_section(evaluation: Evaluation) -> Section:
     )
 
 
-def _notes_on_halves(halves: HalfDocuments, config: EvaluateConfig) -> str:
+def _notes_on_halves(evaluation: Evaluation) -> str:
+    halves, config = evaluation.asked.halves, evaluation.asked.config
     notes = ""
     if halves.num_not_sampled:
         notes += (
@@ -139,140 +141,137 @@ def _notes_on_halves(halves: HalfDocuments, config: EvaluateConfig) -> str:
     return notes
 
 
+def _hard_section(evaluation: Evaluation) -> Section:
+    hard, config = evaluation.asked.hard, evaluation.asked.config
+    per_document = hard.num_masked_words / hard.num_queries
+    return Section(
+        title="The same without shared rare words",
+        paragraphs=[
+            "A half repeats names and numbers of the other, which makes matching words a strong "
+            f"method. Here each word that both halves have and at most "
+            f"{config.hard_document_frac:.1%} of the training documents (evaluate."
+            f"hard_document_frac) is taken out of one of them: {per_document:.1f} words a document."
+        ],
+        blocks=[*_blocks(evaluation, HARD_HALF_DOCUMENT)],
+    )
+
+
 def _classification_section(evaluation: Evaluation) -> Section:
-    labelled = evaluation.labelled
+    labelled, config = evaluation.asked.labelled, evaluation.asked.config
     if isinstance(labelled, Skipped):
         return Section(title="Classification", paragraphs=[f"Skipped: {labelled.reason}."])
-    paragraph = (
+    paragraphs = [
         f"Logistic regression from a document's vector to its {labelled.column}, fitted on "
         f"{len(labelled.train_texts):,} training documents, its penalty chosen on a fifth of them, "
         f"scored on {len(labelled.test_texts):,} test documents. Always answering the most "
-        f"frequent label of the training documents is right in {labelled.majority_frac:.1%}."
-    )
+        f"frequent label of the training documents is right in {labelled.majority_frac:.1%}.",
+        "With a few labels a class the penalty is fixed and the figure is a mean over five draws "
+        "of the labelled documents: what learning without labels is worth. By neighbours: the "
+        f"label that most of the {config.num_neighbours} nearest training documents have.",
+    ]
     return Section(
         title=f"Classification by {labelled.column}",
-        paragraphs=[paragraph],
+        paragraphs=paragraphs,
         blocks=[*_blocks(evaluation, CLASSIFICATION)],
     )
 
 
-def _blocks(evaluation: Evaluation, task: str) -> Iterator[Figure | Table]:
-    headline = HEADLINES[task]
-    yield Figure(
-        svg=estimate_plot(
-            f"{task}-{headline}",
-            [_estimate(score) for score in _of(evaluation.scores, task, headline)],
-            x_label=MEASURE_LABELS[headline],
-            limits=(-0.02, 1.02),
-        ),
-        title=f"{MEASURE_LABELS[headline]} of each system",
-        says=verdict_sentence(
-            _of(evaluation.differences, task, headline), MEASURE_LABELS[headline]
-        ),
-        note="Bars are 95 % bootstrap intervals over test documents. Two that overlap may still "
-        "differ: ahead and behind are said where the paired interval of the difference, taken "
-        "document by document, excludes zero.",
-        wide=True,
-    )
-    yield _score_table(evaluation.scores, task)
-    yield _difference_table(evaluation.differences, task)
-
-
-def _score_table(scores: Sequence[Score], task: str) -> Table:
-    of_task = [score for score in scores if score.task == task]
-    measures = list(dict.fromkeys(score.measure for score in of_task))
-    systems = list(dict.fromkeys(score.system for score in of_task))
-    cells = {
-        (score.system, score.measure): format_interval(
-            score.estimate.value, score.estimate.low, score.estimate.high
+def _judged_sections(evaluation: Evaluation) -> Iterator[Section]:
+    pairs, judged = evaluation.asked.pairs, evaluation.asked.judged
+    if pairs:
+        yield Section(
+            title="Pairs that people judged",
+            paragraphs=[
+                f"Spearman's rank correlation of the similarities of {len(pairs.judged_P):,} pairs "
+                f"of {len({*pairs.first_texts, *pairs.second_texts}):,} texts with the "
+                "judgements. Pairs that share a text are not independent: where texts recur in "
+                "many pairs, other texts could move the figures further than the intervals say."
+            ],
+            blocks=[*_blocks(evaluation, SIMILARITY_PAIRS)],
         )
-        for score in of_task
-    }
-    return Table(
-        says=f"Scores with 95 % intervals, n = {of_task[0].estimate.n:,} each; higher is better.",
-        columns=["system", *(MEASURE_LABELS[measure] for measure in measures)],
-        rows=[
-            [system_label(system), *(cells[system, measure] for measure in measures)]
-            for system in systems
-        ],
-        emphasized=frozenset({systems.index(EMBEDDER)}),
-    )
+    if judged:
+        yield Section(
+            title="Queries with known answers",
+            paragraphs=[
+                f"{len(judged.queries):,} queries, each against all {judged.num_candidates:,} "
+                f"documents of the corpus. {judged.num_unanswered:,} queries without a relevant "
+                "document are left out."
+            ],
+            blocks=[*_blocks(evaluation, RELEVANCE)],
+        )
 
 
-def _difference_table(differences: Sequence[Difference], task: str) -> Table:
-    return Table(
-        says="The embedder minus each other system on the same documents, with paired intervals.",
-        columns=["beside", "measure", "the embedder is", "difference"],
-        rows=[
-            [
-                system_label(difference.baseline),
-                MEASURE_LABELS[difference.measure],
-                verdict(difference.estimate),
-                format_interval(
-                    difference.estimate.value, difference.estimate.low, difference.estimate.high
-                ),
-            ]
-            for difference in differences
-            if difference.task == task
-        ],
-        num_label_columns=3,
-        folded=True,
-    )
+def _geometry_section(evaluation: Evaluation) -> Iterator[Section]:
+    scores = [score for score in evaluation.scores if score.task == GEOMETRY]
+    if scores:
+        yield Section(
+            title="How the vectors lie",
+            paragraphs=[
+                "Alignment is the mean squared distance of a document's halves, uniformity the log "
+                "of how close vectors of different documents are on the whole; of both, lower is "
+                "better, and one can be had at the other's cost. Effective rank says over how many "
+                "directions the vectors spread."
+            ],
+            blocks=[score_table(scores)],
+        )
 
 
 def _systems_section(evaluation: Evaluation) -> Section:
-    config, train = evaluation.config, evaluation.train
-    sample = (
-        f"all {train.num_available:,} training documents"
-        if train.is_whole
-        else f"a seeded sample of {len(train.documents):,} of {train.num_available:,} training "
-        "documents (evaluate.max_train_documents, evaluate.max_train_mb)"
-    )
-    rows = [
-        ["embedder", "the tuned encoder as exported: windows, mean over all tokens, normalised"],
-        ["embedder, N dim", "the first N numbers of the same vectors, normalised again"],
-        ["before tuning", "the pretrained encoder with the same tokens and pooling"],
-        ["random weights", "the same architecture, never trained: what tokens alone give"],
-        ["TF-IDF", f"rare words weighted up, fitted on {sample}"],
+    present = {score.system for score in evaluation.scores}
+    rows = [[system_label(name), says] for name, says in _about(evaluation) if name in present]
+    rows += [
         [
-            "mean Word2Vec",
-            f"skip-gram, {config.word2vec_dim} dimensions, {config.word2vec_epochs} passes over "
-            "the same documents",
-        ],
+            system_label(name),
+            "a sentence-transformers model that evaluate.sentence_transformers names",
+        ]
+        for name in sorted(present)
+        if name.startswith("st_")
     ]
     return Section(
         title="What is compared",
-        paragraphs=[
-            "A half repeats words of the other, so matching words is a strong method here; it "
-            "fails where a query shares no word with its answer, which this page does not measure."
-        ],
         blocks=[
             Table(
                 says="Every system turns a text into one vector.",
                 columns=["system", "what it is"],
                 rows=rows,
                 num_label_columns=2,
+                wraps=True,
             )
         ],
     )
 
 
-def _estimate(score: Score) -> Estimate:
-    number = format_number(score.estimate.value)
-    return Estimate(
-        label=f"{system_label(score.system)}  {number}",
-        value=score.estimate.value,
-        low=score.estimate.low,
-        high=score.estimate.high,
-        role=_role(score.system),
+def _about(evaluation: Evaluation) -> list[tuple[str, str]]:
+    config, train = evaluation.asked.config, evaluation.train
+    sample = (
+        f"all {train.num_available:,} training documents"
+        if train.is_whole
+        else f"a seeded sample of {len(train.documents):,} of {train.num_available:,} training "
+        "documents (evaluate.max_train_documents, evaluate.max_train_mb)"
     )
+    return [
+        (EMBEDDER, "the tuned encoder as exported; with fewer dimensions: the first numbers of the "
+         "same vectors, normalised again"),
+        ("bag", "the mean of the embedder's own token embeddings, without its layers: what is "
+         "above it is owed to context"),
+        ("pretrained", "the pretrained encoder with the same tokens and pooling"),
+        ("untrained", "the same architecture, never trained: what tokens alone give"),
+        ("tfidf", f"rare words weighted up, fitted on {sample}"),
+        ("bm25", "rare words weighted up, repeated ones down, texts of any length alike"),
+        ("lsa", f"TF-IDF narrowed to {config.lsa_dim} dimensions by singular vectors"),
+        ("word2vec", f"skip-gram, {config.word2vec_dim} dimensions, {config.word2vec_epochs} "
+         "passes over the same documents"),
+        ("sif", "the same word vectors, frequent words weighted down, their common direction "
+         "taken out"),
+        ("doc2vec", f"paragraph vectors, {config.doc2vec_dim} dimensions, "
+         f"{config.doc2vec_epochs} passes"),
+    ]  # fmt: skip
 
 
-def _role(system: str) -> Role:
-    if system.startswith(EMBEDDER):
-        return "subject"
-    return "control" if system in ("pretrained", "untrained") else "reference"
+def _blocks(evaluation: Evaluation, task: str) -> Iterator[Figure | Table]:
+    smallest = smallest_differences(evaluation.answers)
+    return task_blocks(evaluation.scores, evaluation.differences, task, smallest)
 
 
-def _of(rows: Sequence[Row], task: str, measure: str) -> list[Row]:
-    return [row for row in rows if row.task == task and row.measure == measure]
+def _seed(evaluation: Evaluation) -> int:
+    return evaluation.asked.config.seed

@@ -10,7 +10,15 @@ import pyarrow.parquet as pq
 from model.retrieval import Floats, MeanEstimate, bootstrap_difference, bootstrap_mean
 
 HALF_DOCUMENT = "half_document"
+HARD_HALF_DOCUMENT = "hard_half_document"
 CLASSIFICATION = "classification"
+SIMILARITY_PAIRS = "similarity_pairs"
+RELEVANCE = "relevance"
+GEOMETRY = "geometry"
+TASKS = (
+    *(HALF_DOCUMENT, HARD_HALF_DOCUMENT, CLASSIFICATION),
+    *(SIMILARITY_PAIRS, RELEVANCE, GEOMETRY),
+)
 EMBEDDER = "corpusmith"
 
 _NUMBERS = [
@@ -23,6 +31,13 @@ _NAMES = [pa.field(name, pa.string(), nullable=False) for name in ("system", "ta
 SCORES_SCHEMA = pa.schema([*_NAMES, *_NUMBERS])
 DIFFERENCES_SCHEMA = pa.schema(
     [_NAMES[0], pa.field("baseline", pa.string(), nullable=False), *_NAMES[1:], *_NUMBERS]
+)
+OUTCOMES_SCHEMA = pa.schema(
+    [
+        *_NAMES,
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("value", pa.float64(), nullable=False),
+    ]
 )
 
 
@@ -98,6 +113,24 @@ def write_scores(scores: Sequence[Score], path: Path) -> None:
 def write_differences(differences: Sequence[Difference], path: Path) -> None:
     """`differences.parquet`: system, baseline, task, measure, value, low, high, n."""
     _write_rows(differences, DIFFERENCES_SCHEMA, path)
+
+
+def write_outcomes(outcomes: Sequence[Outcome], doc_ids: Sequence[str], path: Path) -> None:
+    """`outcomes.parquet`: system, task, measure, doc_id, value: what stands behind each score.
+
+    Args:
+        outcomes: of tasks whose queries are these documents.
+        doc_ids: of each outcome's values, in order.
+    """
+    columns = {
+        "system": [outcome.system for outcome in outcomes for _ in doc_ids],
+        "task": [outcome.task for outcome in outcomes for _ in doc_ids],
+        "measure": [outcome.measure for outcome in outcomes for _ in doc_ids],
+        "doc_id": [doc_id for _ in outcomes for doc_id in doc_ids],
+        "value": [value for outcome in outcomes for value in outcome.values_Q.tolist()],
+    }
+    table = pa.table(columns, schema=OUTCOMES_SCHEMA)
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def _write_rows(rows: Sequence[Score | Difference], schema: pa.Schema, path: Path) -> None:

@@ -1,126 +1,116 @@
 """The evaluate stage: every system on every task, into tables and a report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from itertools import chain
 
 from tasks.corpus import Corpus
-from tasks.evaluate.baselines import MeanWord2Vec, Tfidf
-from tasks.evaluate.classification import (
-    Labelled,
-    Skipped,
-    classification_outcomes,
-    labelled_documents,
-)
+from tasks.evaluate.baselines import baseline_systems
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.encoders import encoder_systems
-from tasks.evaluate.half_document import HalfDocuments, half_document_outcomes, half_documents
-from tasks.evaluate.report import Evaluation, report_page
-from tasks.evaluate.sample import Sample, sample_documents
-from tasks.evaluate.scores import (
-    CLASSIFICATION,
-    Outcome,
-    differences,
-    score,
-    write_differences,
-    write_scores,
+from tasks.evaluate.examination import (
+    Answers,
+    Examination,
+    blind_systems,
+    differences_of,
+    examination,
+    examine,
+    scores_of,
 )
+from tasks.evaluate.given_files import sources
+from tasks.evaluate.report import Evaluation, report_page
+from tasks.evaluate.report_documents import places_of
+from tasks.evaluate.sample import Sample, sample_documents
+from tasks.evaluate.scores import write_differences, write_outcomes, write_scores
 from tasks.evaluate.vectors import System
 from tasks.runtime.devices import pick_device
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, Reporter, Stage, StageContext
 
 SCORES = "scores.parquet"
 DIFFERENCES = "differences.parquet"
+OUTCOMES = "outcomes.parquet"
 REPORT = "report.html"
+OVERVIEW = "overview.html"
 
 
 def run(context: StageContext) -> Metrics:
-    """Score the embedder and its baselines; write the two tables and the page.
+    """Score the embedder and its baselines; write the tables and the pages.
 
     Returns:
         Each score under its flat name, the embedder's bare, and how many queries there were.
 
     Raises:
+        RequestError: a file or folder that a setting names cannot be used.
         CorpusError: the test split is too small for a query, or there is no word to learn from.
         ArtifactError: an input is damaged.
     """
     config: EvaluateConfig = context.config
     corpus = Corpus(context.inputs["ingest"].path)
-    halves = half_documents(corpus, config)
-    labelled = labelled_documents(corpus, config)
+    asked = examination(corpus, config)
     train = sample_documents(
         corpus.documents("train"),
         max_documents=config.max_train_documents,
         max_text_bytes=config.max_train_mb * 10**6,
         seed=config.seed,
     )
-    outcomes = [
-        outcome
-        for system in _systems(context, train)
-        for outcome in _outcomes(system, halves, labelled, context)
-    ]
-    outcomes.sort(key=lambda outcome: outcome.task == CLASSIFICATION)
-    evaluation = _summarize(outcomes, halves, labelled, train, config)
-    write_scores(evaluation.scores, context.output / SCORES)
-    write_differences(evaluation.differences, context.output / DIFFERENCES)
-    (context.output / REPORT).write_text(report_page(evaluation), encoding="utf-8")
+    answers = examine(_systems(context, train), asked, context.report)
+    _say_what_is_missing(answers, asked, context.report)
+    evaluation = Evaluation(
+        scores=scores_of(answers, asked),
+        differences=differences_of(answers, asked),
+        answers=answers,
+        asked=asked,
+        train=train,
+        places_N2=places_of(answers, seed=config.seed),
+    )
+    _write(evaluation, context)
     return _metrics(evaluation)
 
 
 def _systems(context: StageContext, train: Sample) -> Iterator[System]:
     config: EvaluateConfig = context.config
-    yield from encoder_systems(
+    encoders = encoder_systems(
         context.inputs["tune"].path,
         context.inputs["pretrain"].path,
         seed=config.seed,
         device=pick_device(config.device),
         report=context.report,
+        sentence_transformers=config.sentence_transformers,
     )
     texts = [document.text for document in train.documents]
-    context.report.message(f"fitting the baselines on {len(texts)} training documents")
-    yield Tfidf(texts)
-    yield MeanWord2Vec(
-        texts, dim=config.word2vec_dim, num_epochs=config.word2vec_epochs, seed=config.seed
-    )
+    return chain(encoders, baseline_systems(texts, config, context.report))
 
 
-def _outcomes(
-    system: System, halves: HalfDocuments, labelled: Labelled | Skipped, context: StageContext
-) -> Iterator[Outcome]:
-    context.report.message(f"scoring {system.name} on {halves.num_queries} half documents")
-    yield from half_document_outcomes(system, halves)
-    if isinstance(labelled, Labelled):
-        context.report.message(f"scoring {system.name} on the label {labelled.column}")
-        yield from classification_outcomes(system, labelled, seed=context.config.seed)
+def _say_what_is_missing(answers: Answers, asked: Examination, report: Reporter) -> None:
+    for count in asked.unusable_label_counts():
+        report.message(f"no class has {count} labelled training documents: that count is left out")
+    for system in blind_systems(answers.similarities):
+        report.warning(
+            f"{system} finds all judged pairs equally alike: its correlation counts as 0"
+        )
 
 
-def _summarize(
-    outcomes: Sequence[Outcome],
-    halves: HalfDocuments,
-    labelled: Labelled | Skipped,
-    train: Sample,
-    config: EvaluateConfig,
-) -> Evaluation:
-    resampling = {"num_resamples": config.num_resamples, "seed": config.seed}
-    return Evaluation(
-        scores=[score(outcome, **resampling) for outcome in outcomes],
-        differences=differences(outcomes, **resampling),
-        halves=halves,
-        labelled=labelled,
-        train=train,
-        config=config,
-    )
+def _write(evaluation: Evaluation, context: StageContext) -> None:
+    output, asked, answers = context.output, evaluation.asked, evaluation.answers
+    write_scores(evaluation.scores, output / SCORES)
+    write_differences(evaluation.differences, output / DIFFERENCES)
+    write_outcomes(answers.of_documents(), asked.halves.doc_ids, output / OUTCOMES)
+    (output / REPORT).write_text(report_page(evaluation, may_quote=True), "utf-8")
+    (output / OVERVIEW).write_text(report_page(evaluation, may_quote=False), "utf-8")
 
 
 def _metrics(evaluation: Evaluation) -> Metrics:
     metrics = {score.metric: score.estimate.value for score in evaluation.scores}
-    metrics["half_document_num_queries"] = float(evaluation.halves.num_queries)
-    metrics["half_document_num_too_short"] = float(evaluation.halves.num_too_short)
+    metrics["half_document_num_queries"] = float(evaluation.asked.halves.num_queries)
+    metrics["half_document_num_too_short"] = float(evaluation.asked.halves.num_too_short)
     return metrics
 
 
 EVALUATE = Stage(
     name="evaluate",
-    version=1,
+    version=2,
     upstream=("ingest", "vocab", "tokenize", "pretrain", "tune"),
     run=run,
-    tracked_files=(SCORES, DIFFERENCES, REPORT),
+    sources=sources,
+    tracked_files=(SCORES, DIFFERENCES, OVERVIEW),
+    quoting_files=(REPORT,),
 )

@@ -21,10 +21,15 @@ class Verdict(StrEnum):
 
 _LABELS = {
     EMBEDDER: "embedder",
+    "bag": "bag of its tokens",
     "pretrained": "before tuning",
     "untrained": "random weights",
     "tfidf": "TF-IDF",
+    "bm25": "BM25",
+    "lsa": "LSA",
     "word2vec": "mean Word2Vec",
+    "sif": "weighted Word2Vec",
+    "doc2vec": "Doc2Vec",
 }
 _PHRASES = {
     Verdict.BEHIND: "behind",
@@ -35,7 +40,10 @@ _PHRASES = {
 
 
 def system_label(system: str) -> str:
-    """A system's name for people: ``corpusmith_dim_64`` is "embedder, 64 dim"."""
+    """A system's name for people: ``corpusmith_dim_64`` is "embedder, 64 dim", ``st_mini`` the
+    user's model of that name."""
+    if system.startswith("st_"):
+        return system.removeprefix("st_")
     name, _, dim = system.partition("_dim_")
     return f"{_LABELS[name]}, {dim} dim" if dim else _LABELS[name]
 

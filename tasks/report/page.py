@@ -47,6 +47,7 @@ class Table:
         num_label_columns: leading columns of words; the rest are numbers, set to the right.
         emphasized: indexes of rows that the page is about.
         folded: shown closed, for numbers that few readers need.
+        wraps: cells hold passages of text, broken into lines.
     """
 
     says: str
@@ -55,6 +56,7 @@ class Table:
     num_label_columns: int = 1
     emphasized: frozenset[int] = frozenset()
     folded: bool = False
+    wraps: bool = False
 
     def __post_init__(self) -> None:
         assert all(len(row) == len(self.columns) for row in self.rows), "a row misses a column"
@@ -105,7 +107,14 @@ def render_report(
 
     Every text is escaped; only the plots enter as markup. The same input gives the same bytes.
     """
-    return _template().render(title=title, sections=sections, lead=lead, facts=facts or {})
+    blocks = [block for section in sections for block in section.blocks]
+    return _template().render(
+        title=title,
+        sections=sections,
+        lead=lead,
+        facts=facts or {},
+        has_passages=any(isinstance(block, Table) and block.wraps for block in blocks),
+    )
 
 
 def format_interval(value: float, low: float, high: float, *, digits: int = 3) -> str:

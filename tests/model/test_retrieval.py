@@ -1,5 +1,7 @@
 """Ranks and their uncertainty, against plain definitions."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,8 +14,12 @@ from model.retrieval import (
     bootstrap_mean,
     hits_at,
     matching_ranks,
+    nearest,
+    normalised_gain,
+    recall_of_relevant,
     reciprocal_ranks,
     similarity_blocks,
+    smallest_difference,
 )
 
 squares = st.integers(1, 12).flatmap(
@@ -117,3 +123,99 @@ def test_other_queries_cannot_be_paired_and_nothing_has_no_mean() -> None:
         bootstrap_difference(np.zeros(3), np.zeros(4), num_resamples=100, seed=0)
     with pytest.raises(ValueError, match="at least one"):
         bootstrap_mean(np.zeros(0), num_resamples=100, seed=0)
+
+
+@given(squares, st.integers(1, 12), st.integers(1, 15))
+def test_nearest_are_the_most_similar_in_order_and_equal_ones_go_by_number(
+    similarity: np.ndarray, rows: int, num_nearest: int
+) -> None:
+    found = nearest(blocks(similarity, rows), num_nearest).tolist()
+    expected = [
+        sorted(range(len(row)), key=lambda candidate: (-row[candidate], candidate))[:num_nearest]
+        for row in similarity.tolist()
+    ]
+    assert found == expected
+
+
+def test_what_is_not_a_number_is_nobodys_neighbour() -> None:
+    assert nearest([np.array([[np.nan, -5.0, 0.0]])], 2).tolist() == [[2, 1]]
+
+
+relevances = st.lists(st.integers(0, 4), min_size=1, max_size=14).filter(any)
+
+
+def direct_ndcg(ranked: list[int], k: int) -> float:
+    def gain(order: list[int]) -> float:
+        return sum((2**r - 1) / math.log2(rank + 1) for rank, r in enumerate(order[:k], start=1))
+
+    return gain(ranked) / gain(sorted(ranked, reverse=True))
+
+
+@given(relevances, st.integers(1, 12))
+def test_normalised_gain_is_its_formula(ranked: list[int], k: int) -> None:
+    whole = np.array([ranked], dtype=np.float32)
+    [found] = normalised_gain(whole[:, :k], whole)
+    assert found == pytest.approx(direct_ndcg(ranked, k))
+    assert 0 <= found <= 1
+
+
+@given(relevances, st.integers(1, 12))
+def test_the_ideal_order_gains_everything(ranked: list[int], k: int) -> None:
+    ideal = np.array([sorted(ranked, reverse=True)])
+    assert normalised_gain(ideal[:, :k], np.array([ranked])).tolist() == [1.0]
+
+
+def test_gain_of_a_worked_case_and_of_no_relevant_candidate() -> None:
+    [found] = normalised_gain(np.array([[0, 1, 2]]), np.array([[1, 2]]))
+    assert found == pytest.approx((1 / math.log2(3) + 3 / 2) / (3 + 1 / math.log2(3)))
+    with pytest.raises(ValueError, match="query 1 has no relevant"):
+        normalised_gain(np.ones((2, 3)), np.array([[1], [0]]))
+
+
+def test_recall_is_the_found_fraction_of_all_that_is_relevant() -> None:
+    relevance = np.array([[0, 1, 2], [0, 0, 0], [1, 1, 1]])
+    assert recall_of_relevant(relevance, np.array([2, 1, 12])).tolist() == [1, 0, 0.25]
+
+
+@pytest.mark.parametrize("num_queries", [30, 400])
+def test_the_smallest_difference_is_found_four_times_in_five(num_queries: int) -> None:
+    rng = np.random.default_rng(4)
+    spread = rng.normal(scale=0.3, size=20_000)
+    truth = smallest_difference(spread[:num_queries], np.zeros(num_queries))
+    truth *= 0.3 / spread[:num_queries].std(ddof=1)  # of the population, not of this sample
+    samples = rng.normal(truth, 0.3, size=(3000, num_queries))
+    standard_errors = samples.std(axis=1, ddof=1) / math.sqrt(num_queries)
+    found = np.abs(samples.mean(axis=1) / standard_errors) > 1.96
+    assert found.mean() == pytest.approx(0.8, abs=0.03)
+
+
+def test_hits_and_misses_have_a_smallest_difference_too() -> None:
+    rng = np.random.default_rng(5)
+    num_queries, both = 300, 0.5
+    only_first, only_second = 0.15, 0.05
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        kinds = rng.random(num_queries)
+        first = kinds < both + only_first
+        second = (kinds < both) | (kinds > 1 - only_second)
+        return first.astype(float), second.astype(float)
+
+    smallest = [smallest_difference(*draw()) for _ in range(200)]
+    # sd of the paired difference: sqrt(0.2 - 0.1 ** 2)
+    assert np.mean(smallest) == pytest.approx(2.802 * math.sqrt(0.19 / 300), rel=0.02)
+
+
+def test_stricter_tests_and_fewer_queries_need_larger_differences() -> None:
+    values = np.random.default_rng(6).normal(size=100)
+    plain = smallest_difference(values, np.zeros(100))
+    assert smallest_difference(values, np.zeros(100), significance=0.01) > plain
+    assert smallest_difference(values, np.zeros(100), power=0.95) > plain
+    assert smallest_difference(values[:25], np.zeros(25)) > 1.5 * plain
+
+
+def test_differences_that_never_vary_show_nothing() -> None:
+    assert math.isnan(smallest_difference(np.ones(9), np.zeros(9)))
+    with pytest.raises(ValueError, match="no spread"):
+        smallest_difference(np.ones(1), np.zeros(1))
+    with pytest.raises(ValueError, match="no spread"):
+        smallest_difference(np.ones(3), np.zeros(2))

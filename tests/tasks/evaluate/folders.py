@@ -159,3 +159,11 @@ def write_dataset(
         table = pa.table(columns).replace_schema_metadata({"corpusmith": json.dumps(about)})
         pq.write_table(table, folder / f"part-{shard:05d}.parquet", write_page_checksum=True)
     return folder
+
+
+def write_ledger(folder: Path, doc_ids: Sequence[str]) -> None:
+    """A ledger that says of all these documents that they were kept."""
+    rows = [{"doc_id": doc_id, "status": "kept", "kept_doc_id": None} for doc_id in doc_ids]
+    schema = pa.schema([(name, pa.string()) for name in ("doc_id", "status", "kept_doc_id")])
+    table = pa.Table.from_pylist(rows, schema=schema)
+    pq.write_table(table, folder / "ledger.parquet", write_page_checksum=True)

@@ -16,7 +16,9 @@ from tasks.evaluate.classification import (
     predict_labels,
 )
 from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.vectors import Symmetric
 from tests.tasks.evaluate.folders import write_corpus
+from tests.tasks.evaluate.systems import Blind, Letters, Shouting, SparseLetters
 
 CONFIG = EvaluateConfig()
 
@@ -106,12 +108,12 @@ def test_skipped_with_a_reason(
     assert reason in found.reason
 
 
-class ByLength:
+class ByLength(Symmetric):
     name = "by_length"
     cut_dims = ()
 
     def vectors(self, texts: list[str]) -> np.ndarray:
-        return np.array([[len(text)] for text in texts], np.float32)
+        return np.array([[len(text), 1] for text in texts], np.float32)
 
 
 def test_a_label_never_seen_in_training_counts_as_wrong() -> None:
@@ -129,3 +131,34 @@ def test_a_label_never_seen_in_training_counts_as_wrong() -> None:
         "accuracy",
     )
     assert outcome.values_Q.tolist() == [1, 1, 0]
+
+
+def letter_documents(*, test: list[str]) -> Labelled:
+    """Of the class of a letter when it is mostly that letter."""
+    texts = [f"{letter * 3}{other}" for letter in "abc" for other in "abcdefgh"]
+    labels = np.array([text[0] for text in texts])
+    return Labelled("letter", texts, labels, test, np.array([text[0].lower() for text in test]))
+
+
+def test_every_way_of_classifying_under_its_name_for_every_width() -> None:
+    labelled = letter_documents(test=["aab", "bbd", "cch", "aaa"])
+    outcomes = classification_outcomes(
+        Letters(cut_dims=(4,)), labelled, seed=0, labels_per_class=(2, 8, 9), num_neighbours=3
+    )
+    found = [(o.system, o.measure, float(o.values_Q.mean())) for o in outcomes]
+    measures = ["accuracy", "accuracy_at_2_labels", "accuracy_at_8_labels", "knn_accuracy"]
+    assert [row[:2] for row in found] == [
+        (system, measure) for system in ("letters", "letters_dim_4") for measure in measures
+    ]
+    assert [value for _, measure, value in found if measure == "knn_accuracy"] == [1, 1]
+    assert {o.measure for o in classification_outcomes(SparseLetters(), labelled, seed=0)} == {
+        "accuracy"
+    }
+
+
+def test_neighbours_are_asked_for_as_the_system_asks() -> None:
+    labelled = letter_documents(test=["AAB", "BBD", "CCH"])
+    [_, vote] = classification_outcomes(Shouting(), labelled, seed=0, num_neighbours=3)
+    assert vote.values_Q.tolist() == [1, 1, 1]
+    [_, vote] = classification_outcomes(Blind(), labelled, seed=0, num_neighbours=3)
+    assert vote.values_Q.tolist() == [1, 0, 0]  # the first documents are of the class a

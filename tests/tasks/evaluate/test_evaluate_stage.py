@@ -1,5 +1,6 @@
 """The whole stage on a small corpus with small encoders."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,21 +8,36 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from model.errors import CorpusError
+from model.errors import CorpusError, RequestError
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.stage import EVALUATE
 from tasks.stage import Metrics, StageContext
 from tests.corpora import topic_documents
-from tests.tasks.evaluate.folders import artifact, write_corpus, write_embedder, write_encoder
+from tests.tasks.evaluate.folders import (
+    artifact,
+    write_corpus,
+    write_embedder,
+    write_encoder,
+    write_ledger,
+)
 
 QUICK: dict[str, Any] = {
     "min_words": 5,
     "num_resamples": 100,
     "word2vec_dim": 16,
     "word2vec_epochs": 2,
+    "lsa_dim": 8,
+    "doc2vec_dim": 8,
+    "doc2vec_epochs": 2,
+    "labels_per_class": (4, 1000),
     "device": "cpu",
 }
-SYSTEMS = ["corpusmith", "corpusmith_dim_8", "pretrained", "untrained", "tfidf", "word2vec"]
+ENCODERS = ["corpusmith", "corpusmith_dim_16", "corpusmith_dim_8", "bag", "pretrained", "untrained"]
+SYSTEMS = [*ENCODERS, "tfidf", "bm25", "lsa", "word2vec", "sif", "doc2vec"]
+SPARSE = {"tfidf", "bm25"}
+RANKING = ["recall_at_1", "recall_at_10", "mrr"]
+LABELLED = ["accuracy", "accuracy_at_4_labels", "knn_accuracy"]
+GEOMETRY = ["alignment", "uniformity", "effective_rank"]
 SCORE_COLUMNS = ["system", "task", "measure", "value", "low", "high", "n"]
 
 
@@ -87,14 +103,37 @@ def scores(prepared: StageContext) -> list[dict[str, Any]]:
 def test_every_system_on_every_measure(run: tuple[StageContext, Metrics]) -> None:
     table = pq.read_table(run[0].output / "scores.parquet")
     assert table.column_names == SCORE_COLUMNS
-    measures = ["recall_at_1", "recall_at_10", "mrr"]
-    expected = [(system, "half_document", measure) for system in SYSTEMS for measure in measures]
-    expected += [(system, "classification", "accuracy") for system in SYSTEMS]
+    asked = {
+        "half_document": RANKING,
+        "hard_half_document": RANKING,
+        "classification": LABELLED,
+        "geometry": GEOMETRY,
+    }
     found = [(row["system"], row["task"], row["measure"]) for row in table.to_pylist()]
-    assert found == expected
+    assert found == [
+        (system, task, measure)
+        for task, measures in asked.items()
+        for system in SYSTEMS
+        if task != "geometry" or system not in SPARSE
+        for measure in measures
+    ]
     for row in table.to_pylist():
-        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["task"] == "geometry" or 0 <= row["low"] <= row["high"] <= 1
         assert row["n"] == 50
+
+
+def test_every_score_can_be_made_again_from_its_outcomes(
+    run: tuple[StageContext, Metrics],
+) -> None:
+    values = {(r["system"], r["task"], r["measure"]): r["value"] for r in scores(run[0])}
+    outcomes = pq.read_table(run[0].output / "outcomes.parquet")
+    means = outcomes.group_by(["system", "task", "measure"]).aggregate([("value", "mean")])
+    assert means.num_rows == 2 * len(RANKING) * len(SYSTEMS)
+    for row in means.to_pylist():
+        key = (row["system"], row["task"], row["measure"])
+        assert row["value_mean"] == pytest.approx(values[key])
+    assert len(set(outcomes["doc_id"].to_pylist())) == 50
 
 
 def test_metrics_are_the_scores_under_flat_names(run: tuple[StageContext, Metrics]) -> None:
@@ -124,7 +163,7 @@ def test_words_of_the_topic_help_and_nothing_is_above_certainty(
 def test_differences_are_those_of_the_scores(run: tuple[StageContext, Metrics]) -> None:
     values = {(r["system"], r["task"], r["measure"]): r["value"] for r in scores(run[0])}
     rows = pq.read_table(run[0].output / "differences.parquet").to_pylist()
-    assert [row["baseline"] for row in rows if row["measure"] == "mrr"] == SYSTEMS[1:]
+    assert [row["baseline"] for row in rows if row["measure"] == "mrr"] == SYSTEMS[1:] * 2
     for row in rows:
         key = (row["task"], row["measure"])
         expected = values["corpusmith", *key] - values[row["baseline"], *key]
@@ -137,15 +176,70 @@ def test_the_report_says_who_wins_and_needs_no_network(run: tuple[StageContext, 
     assert "TF-IDF" in page
     assert "paired interval" in page
     assert "Classification by topic" in page
+    assert "At its best and at its worst" in page
+    assert page.count("<title>") == 51  # the page's own and one for each document of the map
     assert "<script" not in page
     assert 'src="http' not in page
     assert str(run[0].output) not in page
 
 
+def test_the_overview_quotes_no_document(run: tuple[StageContext, Metrics]) -> None:
+    overview = (run[0].output / "overview.html").read_text("utf-8")
+    report = (run[0].output / "report.html").read_text("utf-8")
+    tested = [str(made["text"]) for made in documents() if made["split"] == "test"]
+    quoted = [" ".join(text.split())[:20] for text in tested]
+    assert all(text in report for text in quoted)
+    assert not any(text in overview for text in quoted)
+    assert "A map of the test documents" in overview
+
+
+def test_judged_pairs_and_queries_are_asked_of_every_system(tmp_path: Path) -> None:
+    made = documents(60)
+    texts = {made[0]["topic"]: made[0]["text"]} | {each["topic"]: each["text"] for each in made}
+    names = list(texts)
+    pairs = [
+        {"text_a": texts[a], "text_b": f"{texts[b]} again", "similarity": float(a == b)}
+        for a in names
+        for b in names
+    ]
+    judged = [{"query": each["text"][:60], "doc_id": each["doc_id"]} for each in made[:5]]
+    files = {"similarity_pairs": pairs, "relevance": judged}
+    settings = {}
+    for name, rows in files.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        settings[name] = str(path)
+    prepared = context(tmp_path, made, **settings)
+    write_ledger(prepared.inputs["ingest"].path, [each["doc_id"] for each in made])
+    metrics = EVALUATE.run(prepared)
+    assert metrics["tfidf_similarity_pairs_spearman"] > 0.5
+    assert metrics["tfidf_relevance_recall_at_10"] > 0.5
+    assert {"similarity_pairs_spearman", "relevance_ndcg_at_10"} <= metrics.keys()
+    page = (prepared.output / "report.html").read_text("utf-8")
+    assert "Pairs that people judged" in page
+    assert "Queries with known answers" in page
+
+
+def test_the_users_files_are_part_of_the_stages_identity(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    config = EvaluateConfig(similarity_pairs=str(path))
+    assert EVALUATE.sources is not None
+    assert EVALUATE.sources(EvaluateConfig()) is None
+    with pytest.raises(RequestError, match=r"evaluate\.similarity_pairs: .*cannot be read"):
+        EVALUATE.sources(config)
+    path.write_text("one")
+    first = EVALUATE.sources(config)
+    path.write_text("other")
+    assert EVALUATE.sources(config) != first
+    moved = path.rename(tmp_path / "moved.csv")
+    moved.write_text("one")
+    assert EVALUATE.sources(EvaluateConfig(similarity_pairs=str(moved))) == first
+
+
 def test_progress_is_told(run: tuple[StageContext, Metrics]) -> None:
     report = run[0].report
     assert isinstance(report, Listener)
-    assert "100/100 texts" in report.heard
+    assert "50/50 texts" in report.heard
     assert any("training documents" in line for line in report.heard)
 
 
@@ -155,7 +249,13 @@ def test_the_same_seed_writes_the_same_bytes(
     again = context(tmp_path, documents(), "topic")
     assert EVALUATE.run(again) == run[1]
     names = sorted(path.name for path in run[0].output.iterdir())
-    assert names == ["differences.parquet", "report.html", "scores.parquet"]
+    assert names == [
+        "differences.parquet",
+        "outcomes.parquet",
+        "overview.html",
+        "report.html",
+        "scores.parquet",
+    ]
     for name in names:
         assert (again.output / name).read_bytes() == (run[0].output / name).read_bytes()
 

@@ -1,0 +1,143 @@
+"""The sentence-transformers models that the user names, as systems to score; read from disk only.
+
+Shape letters: N texts, D dimensions.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.errors import ArtifactError, RequestError
+from tasks.stage import Reporter
+
+SETTING = "evaluate.sentence_transformers"
+
+_MODULES = "modules.json"  # what makes a folder one of theirs
+_TEXTS_AT_ONCE = 256
+
+
+def named_folders(folders: Sequence[str]) -> dict[str, Path]:
+    """The folders by the name of their system, ``st_<folder name>``, in the order given.
+
+    The name is in lower case, and what is neither letter, digit nor underscore becomes one, so
+    that it can stand in the name of a metric. Nothing is loaded.
+
+    Raises:
+        RequestError: a folder is missing or holds no such model, or two have one name.
+    """
+    named: dict[str, Path] = {}
+    for folder in folders:
+        path = Path(folder).expanduser().resolve()
+        name = "st_" + re.sub("[^a-z0-9_]", "_", path.name.lower())
+        if not path.is_dir():
+            raise RequestError(f"{SETTING}: {folder} is no folder on this machine; give its path")
+        if not (path / _MODULES).is_file():
+            raise RequestError(
+                f"{SETTING}: {folder} holds no sentence-transformers model ({_MODULES} is "
+                "missing); name a folder that SentenceTransformer.save wrote"
+            )
+        if name in named:
+            raise RequestError(
+                f"{SETTING}: {named[name]} and {folder} would both be named {name}; rename one"
+            )
+        named[name] = path
+    return named
+
+
+class SentenceTransformerSystem:
+    """A model of the user's, asked as its makers meant: with its own prompts, if it has any.
+
+    Attributes:
+        name: its name in the tables.
+    """
+
+    cut_dims: Sequence[int] = ()
+
+    def __init__(self, name: str, model: Any, report: Reporter) -> None:
+        """Take a loaded `sentence_transformers.SentenceTransformer`."""
+        self.name = name
+        self._model = model
+        self._report = report
+        self._has_warned = False
+
+    @classmethod
+    def load(cls, name: str, folder: Path, *, device: torch.device, report: Reporter) -> Self:
+        """Read the model from its folder; the network and pickled encoder weights are not used.
+
+        Raises:
+            RequestError: there is no whole model.
+        """
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            model = SentenceTransformer(
+                str(folder),
+                device=str(device),
+                local_files_only=True,
+                model_kwargs={"use_safetensors": True},
+            )
+        except Exception as error:  # whatever its many parts raise
+            reason = " ".join(str(error).split())
+            raise RequestError(
+                f"{SETTING}: {folder} cannot be read as a sentence-transformers model ({reason}); "
+                "save it again, weights as safetensors"
+            ) from error
+        return cls(name, model, report)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 [N, D], rows of unit length, of the texts as documents.
+
+        The first time that some are longer than the model reads, a warning says how many.
+
+        Raises:
+            ArtifactError: a vector is not finite.
+        """
+        return self._encoded(texts, self._model.encode_document)
+
+    def query_vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The same of the texts as queries; other vectors only if the model has other prompts."""
+        return self._encoded(texts, self._model.encode_query)
+
+    def _encoded(self, texts: Sequence[str], encode: Callable[..., Any]) -> NDArray[np.float32]:
+        self._warn_of_cuts(texts)
+        parts = []
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            part = list(texts[start : start + _TEXTS_AT_ONCE])
+            parts.append(encode(part, normalize_embeddings=True, show_progress_bar=False))
+            self._report.progress(start + len(part), len(texts), "texts")
+        vectors_ND: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+        if not np.isfinite(vectors_ND).all():
+            raise ArtifactError(
+                f"{self.name} gives vectors that are not finite: its weights are unusable, take it "
+                f"out of {SETTING}"
+            )
+        return vectors_ND
+
+    def _warn_of_cuts(self, texts: Sequence[str]) -> None:
+        if self._has_warned:
+            return
+        num_cut = num_cut_texts(self._model, texts)
+        if num_cut:
+            self._has_warned = True
+            self._report.warning(
+                f"{self.name} reads the first {self._model.max_seq_length} tokens of a text: of "
+                f"{num_cut} of {len(texts)} texts it does not see the end"
+            )
+
+
+def num_cut_texts(model: Any, texts: Sequence[str]) -> int:
+    """How many of the texts have more tokens, special ones included, than the model reads."""
+    limit = model.max_seq_length
+    if limit is None or limit == float("inf"):
+        return 0
+    num_cut = 0
+    for start in range(0, len(texts), _TEXTS_AT_ONCE):
+        part = list(texts[start : start + _TEXTS_AT_ONCE])
+        encoded: Mapping[str, Any] = model.tokenizer(part, truncation=False, verbose=False)
+        num_cut += sum(len(ids) > limit for ids in encoded["input_ids"])
+    return num_cut
