@@ -1,9 +1,10 @@
 """Whole documents to unit vectors: windows, mean over all tokens of all windows, normalised once.
 
-Shape letters: T documents, W windows, D embedding width.
+Shape letters: T documents, W windows, D embedding width, K layers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -151,21 +152,54 @@ def embed_windows(
 
     `on_batch` hears how many windows each batch had.
     """
-    device = next(encoder.parameters()).device
     means_WD = np.empty((len(windows.starts_W), encoder.config.hidden_size), dtype=np.float32)
-    was_training = encoder.training
-    encoder.eval()
-    for indices in _batches_by_length(windows.num_positions_W, tokens_per_batch):
-        sequences = [
-            documents[windows.documents_W[w]][windows.starts_W[w] : windows.stops_W[w]]
-            for w in indices
-        ]
-        batch = _batch(sequences, encoder).to(device)
-        with torch.inference_mode(), autocast(device, precision):
+    for indices, batch in _batches(encoder, documents, windows, tokens_per_batch):
+        with _inference(encoder, batch, precision):
             means_WD[indices] = pool(encoder(batch), batch).float().cpu().numpy()
         on_batch(len(indices))
-    encoder.train(was_training)
     return means_WD
+
+
+def embed_layers(
+    encoder: Encoder,
+    documents: Sequence[TokenIds],
+    windows: Windows,
+    *,
+    layers: Sequence[int],
+    tokens_per_batch: int,
+    pool: Pool = mean_pool,
+    precision: torch.dtype = torch.float32,
+    on_batch: Callable[[int], None] = lambda num_windows: None,
+) -> NDArray[np.float32]:
+    """What `embed_windows` gives, of several layers from one forward pass.
+
+    Args:
+        layers: 0 = the embeddings, k = the output of the k-th layer, the last one after the final
+            norm; in any order.
+
+    Returns:
+        means_KWD: float32, one [W, D] for each of `layers`, in their order.
+
+    Raises:
+        ValueError: the encoder has no such layer.
+
+    Cost: one forward pass over all tokens and a pooling a layer; one layer's hidden states at a
+    time.
+    """
+    last = encoder.config.num_layers
+    if wrong := [layer for layer in layers if not 0 <= layer <= last]:
+        raise ValueError(f"layer {wrong[0]} is none of this encoder's 0 to {last}")
+    shape = (len(layers), len(windows.starts_W), encoder.config.hidden_size)
+    means_KWD = np.empty(shape, dtype=np.float32)
+    for indices, batch in _batches(encoder, documents, windows, tokens_per_batch):
+        with _inference(encoder, batch, precision):
+            for seen in encoder.observe(batch):
+                if seen.layer in layers:
+                    pooled_SD = pool(seen.hidden_BLD, batch).float().cpu().numpy()
+                    for place in np.flatnonzero(np.equal(layers, seen.layer)):
+                        means_KWD[place, indices] = pooled_SD
+        on_batch(len(indices))
+    return means_KWD
 
 
 def combine_windows(means_WD: NDArray[np.float32], windows: Windows) -> NDArray[np.float32]:
@@ -201,6 +235,34 @@ def normalized(vectors_TD: NDArray[np.floating]) -> NDArray[np.float32]:
 def autocast(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """Mixed precision for the operations that bear it; does nothing for float32."""
     return torch.autocast(device.type, precision, enabled=precision != torch.float32)
+
+
+@contextmanager
+def _inference(encoder: Encoder, batch: Batch, precision: torch.dtype) -> Iterator[None]:
+    """No gradients, no dropout, and the asked precision."""
+    was_training = encoder.training
+    encoder.eval()
+    try:
+        with torch.inference_mode(), autocast(batch.token_ids_BL.device, precision):
+            yield
+    finally:
+        encoder.train(was_training)
+
+
+def _batches(
+    encoder: Encoder, documents: Sequence[TokenIds], windows: Windows, tokens_per_batch: int
+) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+    """Indices of windows and the batch that holds them, on the encoder's device."""
+    device = next(encoder.parameters()).device
+    for indices in _batches_by_length(windows.num_positions_W, tokens_per_batch):
+        sequences = [
+            documents[windows.documents_W[w]][windows.starts_W[w] : windows.stops_W[w]]
+            for w in indices
+        ]
+        batch = _batch(sequences, encoder)
+        given = torch.bincount(batch.sequence_ids_BL.flatten(), minlength=len(indices) + 1)[1:]
+        assert np.array_equal(given.numpy(), windows.num_positions_W[indices]), "tokens were lost"
+        yield indices, batch.to(device)
 
 
 def _batches_by_length(

@@ -76,6 +76,7 @@ def execute(
                 report,
                 map_shards,
                 partial(_earlier, store, identity),
+                partial(store.newest, stage.name),
             )
             metrics = stage.run(context)
             _refuse_changed_sources(stage, config, identity)

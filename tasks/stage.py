@@ -66,6 +66,8 @@ class StageContext:
         map_shards: how to run independent shards.
         earlier: the folder of the newest verified artifact of this stage that differs in the
             user's files at most, if there is one.
+        newest: the newest verified artifact of this stage that a predicate accepts, if there is
+            one; to be read from only. What is taken from it must not change the result.
     """
 
     config: Any
@@ -74,6 +76,7 @@ class StageContext:
     report: Reporter
     map_shards: ShardMapper = map_in_order
     earlier: Callable[[], Path | None] = lambda: None
+    newest: Callable[[Callable[[Artifact], bool]], Artifact | None] = lambda suits: None
 
 
 @dataclass(frozen=True)

@@ -58,3 +58,8 @@ def vector_fields(dim: int, config: ExportConfig) -> list[pa.Field]:
     if config.binary:
         fields.append(pa.field("embedding_binary", pa.binary(-(-dim // 8)), nullable=False))
     return fields
+
+
+def vector_names(config: ExportConfig) -> list[str]:
+    """Names of these columns."""
+    return [field.name for field in vector_fields(1, config)]

@@ -6,7 +6,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 METADATA_KEY = b"corpusmith"
+PART_PREFIX = "part-"
 _ROW_GROUP_BYTES = 32 * 2**20
+
+
+def part_name(shard: int) -> str:
+    """The file of a shard's documents."""
+    return f"{PART_PREFIX}{shard:05d}.parquet"
+
+
+def chunk_name(shard: int) -> str:
+    """The file of a shard's chunks."""
+    return f"chunk-{shard:05d}.parquet"
 
 
 def write_part(path: Path, table: pa.Table) -> None:

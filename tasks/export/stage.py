@@ -3,21 +3,30 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from model.errors import ArtifactError
 from tasks.corpus import Corpus, CorpusSummary
-from tasks.embedder import Embedder
 from tasks.export.columns import refuse_reserved
 from tasks.export.config import ExportConfig
-from tasks.export.dataset import SUMMARY, describe, write_summary
-from tasks.export.shards import ShardExporter, ShardTotals, chunk_name, part_name
+from tasks.export.dataset import SUMMARY, can_feed, describe, read_description, write_summary
+from tasks.export.earlier import EarlierDataset
+from tasks.export.parts import chunk_name, part_name
+from tasks.export.shards import ShardExporter, ShardTotals
+from tasks.export.workers import Embedders, pick_devices
 from tasks.progress import SharedProgress
-from tasks.runtime.devices import pick_device, pick_precision
+from tasks.runtime.devices import pick_precision
 from tasks.stage import Metrics, Stage, StageContext
+from tasks.store.artifact import Artifact
+
+VERSION = 2
 
 
 def run(context: StageContext) -> Metrics:
     """Write the embeddings dataset into the output folder; return its totals and the speed.
+
+    Vectors of documents whose content an earlier dataset of the same embedder has are taken from
+    there.
 
     Raises:
         CorpusError: a metadata column has a name that the dataset uses itself.
@@ -26,31 +35,63 @@ def run(context: StageContext) -> Metrics:
     config: ExportConfig = context.config
     corpus = Corpus(context.inputs["ingest"].path)
     refuse_reserved(corpus.about.metadata_columns)
-    device = pick_device(config.device)
-    embedder = Embedder.load(context.inputs["tune"].path, device)
+    exporter = _open_exporter(context, config, corpus)
     num_shards = len(corpus.about.shards)
     names = _file_names(num_shards, config)
     _remove_all_but(context.output, names)
-    description = describe(config, embedder.about, context.inputs)
-    progress = SharedProgress(context.report, corpus.about.num_kept, "documents")
-    precision = pick_precision(config.precision, device)
-    exporter = ShardExporter(
-        corpus, embedder, precision, config, description, context.output, progress
-    )
     started = time.monotonic()
     shards = context.map_shards(exporter.export, range(num_shards), name="embed")
     seconds = time.monotonic() - started
     totals = _totals(shards, corpus.about)
-    write_summary(context.output, description, names, totals)
-    num_embedded = sum(shard.num_embedded for shard in shards)
-    sizes = {"dim": float(embedder.about.dim), "documents_per_second": num_embedded / seconds}
-    return {name: float(value) for name, value in totals.items()} | sizes
+    write_summary(context.output, exporter.description, names, totals)
+    work = {
+        name: sum(getattr(shard, name) for shard in shards)
+        for name in ("num_embedded", "num_reused", "num_resumed")
+    }
+    speed = work["num_embedded"] / seconds
+    sizes = {"dim": exporter.embedders.about.dim, "documents_per_second": speed}
+    return {name: float(value) for name, value in (totals | work | sizes).items()}
+
+
+def _open_exporter(context: StageContext, config: ExportConfig, corpus: Corpus) -> ShardExporter:
+    devices = pick_devices(config.device)
+    embedders = Embedders.load(context.inputs["tune"].path, devices)
+    precision = pick_precision(config.precision, devices[0])
+    description = describe(config, embedders.about, precision, context.inputs)
+    return ShardExporter(
+        corpus=corpus,
+        embedders=embedders,
+        precision=precision,
+        config=config,
+        description=description,
+        output=context.output,
+        progress=SharedProgress(context.report, corpus.about.num_kept, "documents"),
+        earlier=_open_earlier(context, description),
+    )
+
+
+def _open_earlier(context: StageContext, description: Mapping[str, Any]) -> EarlierDataset | None:
+    """The newest dataset that can feed this one."""
+
+    def suits(artifact: Artifact) -> bool:
+        if artifact.manifest.identity.version != VERSION:
+            return False
+        try:
+            return can_feed(read_description(artifact.path), description)
+        except ArtifactError:
+            return True  # damaged: its verification will say so
+
+    artifact = context.newest(suits)
+    if artifact is None:
+        return None
+    found = read_description(artifact.path)
+    return EarlierDataset(artifact.path, found, context.config, context.report.warning)
 
 
 def _file_names(num_shards: int, config: ExportConfig) -> list[str]:
     parts = [part_name(shard) for shard in range(num_shards)]
     chunks = [chunk_name(shard) for shard in range(num_shards)]
-    return parts + (chunks if config.level == "chunk" else [])
+    return parts + (chunks if config.level != "document" else [])
 
 
 def _remove_all_but(folder: Path, names: Sequence[str]) -> None:
@@ -60,7 +101,7 @@ def _remove_all_but(folder: Path, names: Sequence[str]) -> None:
             path.unlink()
 
 
-def _totals(shards: Sequence[ShardTotals], corpus: CorpusSummary) -> Mapping[str, int]:
+def _totals(shards: Sequence[ShardTotals], corpus: CorpusSummary) -> dict[str, int]:
     """Sums over all shards.
 
     Raises:
@@ -84,7 +125,7 @@ def _totals(shards: Sequence[ShardTotals], corpus: CorpusSummary) -> Mapping[str
 
 EXPORT = Stage(
     name="export",
-    version=1,
+    version=VERSION,
     upstream=("ingest", "vocab", "tune"),
     run=run,
     tracked_files=(SUMMARY,),

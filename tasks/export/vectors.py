@@ -16,6 +16,9 @@ _MAX_NORM_ERROR = {"float32": 1e-5, "float16": 1e-3}
 def vector_columns(vectors_TD: NDArray[np.float32], config: ExportConfig) -> dict[str, pa.Array]:
     """The columns of `tasks.export.columns.vector_fields`.
 
+    In embedding_binary, dimension d is bit ``7 - d % 8`` of byte ``d // 8`` (the order of
+    `numpy.packbits`), set where the float32 number is above zero; bits past the width are zero.
+
     Raises:
         ArtifactError: a vector, as it would be stored, is not finite or not of unit length.
     """
@@ -28,6 +31,13 @@ def vector_columns(vectors_TD: NDArray[np.float32], config: ExportConfig) -> dic
     if config.binary:
         columns["embedding_binary"] = _fixed_bytes(np.packbits(vectors_TD > 0, axis=1))
     return columns
+
+
+def stored_vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    """The numbers of a float32 column that `vector_columns` made."""
+    joined = column.combine_chunks()
+    flat: NDArray[np.float32] = joined.flatten().to_numpy()
+    return flat.reshape(len(joined), joined.type.list_size)
 
 
 def quantize(vectors_TD: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

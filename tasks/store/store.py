@@ -95,14 +95,26 @@ class Store:
         For a stage that can build on what it made of other files before. Damaged ones are passed
         over with a warning.
         """
-        alike = [
-            artifact
-            for artifact in self.artifacts(identity.stage)
-            if artifact.manifest.identity.model_copy(update={"sources": identity.sources})
-            == identity
-        ]
-        for artifact in sorted(alike, key=_created_at, reverse=True):
-            flaws = flaws_of(artifact, self._lookup.memory)
+
+        def differs_in_sources_only(artifact: Artifact) -> bool:
+            found = artifact.manifest.identity
+            return found.model_copy(update={"sources": identity.sources}) == identity
+
+        return self.newest(identity.stage, differs_in_sources_only)
+
+    def newest(self, stage: str, suits: Callable[[Artifact], bool]) -> Artifact | None:
+        """The newest committed artifact of a stage that `suits` accepts, every byte verified.
+
+        For a stage that can build on what it made of other inputs before. Nothing is moved: one
+        that is damaged or unreadable is passed over with a warning.
+
+        Args:
+            stage: the stage's name.
+            suits: asked before the files are verified.
+        """
+        candidates = [artifact for artifact in self.artifacts(stage) if suits(artifact)]
+        for artifact in sorted(candidates, key=_created_at, reverse=True):
+            flaws = self._flaws(artifact)
             if not flaws:
                 return artifact
             self._warn(f"skipped: {artifact.ref.path}: {flaws[0]}")
@@ -175,6 +187,12 @@ class Store:
             for path in self.workspace.artifacts.glob(f"{stage}/*")
             if not path.name.startswith(".")
         )
+
+    def _flaws(self, artifact: Artifact) -> list[str]:
+        try:
+            return flaws_of(artifact, self._lookup.memory)
+        except ArtifactError as error:
+            return [str(error)]
 
     def _problems(self, folder: Path) -> list[str]:
         place = folder.relative_to(self.workspace.path)
