@@ -54,11 +54,31 @@ def plan(options: argparse.Namespace) -> Answer:
 
 
 def search(options: argparse.Namespace) -> Answer:
-    """``search``."""
-    from flows.published import search_release
+    """``search``.
 
-    hits = search_release(Workspace.open_existing(options.workspace), [options.words], options.k)
-    return {"query": options.words, "hits": hits[0]}
+    Raises:
+        RequestError: both words and a document are given, or neither.
+    """
+    from flows.published import search_like, search_release
+    from model.errors import RequestError
+
+    if (options.words is None) == (options.like is None):
+        raise RequestError("search: say either WORDS or --like DOC_ID")
+    workspace = Workspace.open_existing(options.workspace)
+    asked = {"query": options.words, "like": options.like, "where": options.where}
+    if options.like is not None:
+        hits = search_like(workspace, options.like, options.k, where=options.where)
+    else:
+        [hits] = search_release(workspace, [options.words], options.k, where=options.where)
+    return {**asked, "hits": hits}
+
+
+def explain(options: argparse.Namespace) -> Answer:
+    """``explain``."""
+    from flows.published import explain_release
+
+    workspace = Workspace.open_existing(options.workspace)
+    return {"k": options.k} | explain_release(workspace, options.left, options.right, options.k)
 
 
 def embed(options: argparse.Namespace) -> Answer:
@@ -66,7 +86,8 @@ def embed(options: argparse.Namespace) -> Answer:
     from flows.published import embed_files
 
     workspace = Workspace.open_existing(options.workspace)
-    return embed_files(workspace, options.files, Path(options.output))
+    output = Path(options.output) if options.output else None
+    return embed_files(workspace, options.files, output, dim=options.dim)
 
 
 def release(options: argparse.Namespace) -> Answer:
@@ -148,6 +169,7 @@ COMMANDS = {
     "run": Command(run, show.run),
     "plan": Command(plan, show.plan),
     "search": Command(search, show.search),
+    "explain": Command(explain, show.explain),
     "embed": Command(embed, show.embed),
     "release": Command(release, show.release),
     "status": Command(status, show.status),

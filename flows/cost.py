@@ -25,6 +25,8 @@ INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
 INGEST_BYTES_PER_S = 12e6
 TOKENIZE_BYTES_PER_S = 4e6
 LEARNED_BYTES_PER_S = {"bpe": 2e7, "unigram": 5e5, "wordpiece": 5e6, "words": 1e7}
+WORD2VEC_S_PER_MB = 0.6  # and pass
+DOC2VEC_S_PER_MB = 0.3
 FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
 # The part of the machine's matrix speed that training reaches. It grows with the width: on two
 # cores 0.05 and 0.11 were measured at 128 (two machines), 0.28 at 384; that it then stops growing
@@ -89,9 +91,18 @@ def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dic
         "pretrain": _pretrain(config, sizes, checkpoints_bytes),
         "tune": _tune(config, sizes, checkpoints_bytes),
         "probe": Cost(15.0, 500_000),
-        "evaluate": Cost(10 + _encode_s(sizes) / 5, 500_000),
+        "evaluate": _evaluate(config, sizes),
         "export": Cost(3 + _encode_s(sizes), sizes.num_corpus_tokens * 8),
     }
+
+
+def _evaluate(config: PipelineConfig, sizes: _Sizes) -> Cost:
+    """Three encoders on a few documents, and word vectors learned from many."""
+    evaluate = config.evaluate
+    learned_mb = min(sizes.num_bytes / 1e6, evaluate.max_train_mb)
+    passes_s = WORD2VEC_S_PER_MB * evaluate.word2vec_epochs
+    passes_s += DOC2VEC_S_PER_MB * evaluate.doc2vec_epochs
+    return Cost(15 + _encode_s(sizes) / 2 + learned_mb * passes_s, 1_000_000)
 
 
 def _vocab(config: PipelineConfig, sizes: _Sizes) -> Cost:

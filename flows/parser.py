@@ -64,12 +64,29 @@ def _add_chain_commands(commands: "_Commands[_Parser]") -> None:
 
 def _add_release_commands(commands: "_Commands[_Parser]") -> None:
     search = _command(commands, "search", "find documents by meaning in the released embeddings")
-    search.add_argument("words", metavar="WORDS", help="what to look for")
+    search.add_argument("words", nargs="?", metavar="WORDS", help="what to look for")
+    search.add_argument("--like", metavar="DOC_ID", help="look for what is like this document")
+    search.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="'COLUMN OP VALUE'",
+        help="only such documents, OP one of = != < <= > >= in; may be repeated, all must hold",
+    )
     search.add_argument("-k", type=int, default=10, metavar="N", help="how many (default: 10)")
+    explain = _command(commands, "explain", "show which words make two released documents alike")
+    explain.add_argument("left", metavar="DOC", help="id of a document")
+    explain.add_argument("right", metavar="DOC", help="id of another")
+    explain.add_argument(
+        "-k", type=int, default=10, metavar="N", help="words and pairs to show (default: 10)"
+    )
     embed = _command(commands, "embed", "embed files with the released embedder")
     embed.add_argument("files", nargs="+", metavar="FILE", help="text files or corpora")
     embed.add_argument(
-        "--output", default="embeddings.parquet", metavar="FILE", help="the Parquet file to write"
+        "--output", metavar="FILE", help="the Parquet file to write; without it they are printed"
+    )
+    embed.add_argument(
+        "--dim", type=int, metavar="N", help="cut vectors to N numbers (default: all of them)"
     )
     release = _command(commands, "release", "what is published")
     release.add_argument("action", choices=["list"], help="list: every release, newest first")

@@ -1,5 +1,7 @@
 """How a person sees each command's answer."""
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ from rich.text import Text
 
 Answer = dict[str, Any]
 
+MAX_NUMBERS = 4  # of a vector; --json has them all
 MAX_SOURCES = 10  # named of a lineage; --json has them all
 HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "ingest": ("num_kept", "num_duplicate", "num_quarantined"),
@@ -20,6 +23,7 @@ HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "evaluate": ("half_document_recall_at_1",),
     "export": ("num_documents", "dim", "documents_per_second"),
 }
+FIRST_MEASURES = frozenset({"recall_at_1", "accuracy", "spearman", "ndcg_at_10"})
 
 
 def run(answer: Answer) -> None:
@@ -36,11 +40,35 @@ def run(answer: Answer) -> None:
 def search(answer: Answer) -> None:
     """Each hit with its score, its id and the passage that fits best, on one line."""
     console = Console()
-    console.print(f'search "{answer["query"]}"', style="bold", markup=False)
+    like = answer.get("like")
+    asked = f"like {like}" if like is not None else f'"{answer["query"]}"'
+    where = "".join(f" where {condition}" for condition in answer.get("where", []))
+    console.print(f"search {asked}{where}", style="bold", markup=False)
     for hit in answer["hits"]:
         passage = " ".join((hit["text"] or "").split())
         line = f"  {hit['score']:.3f}  {hit['title'] or hit['doc_id']}  "
         console.print(Text(line + passage), no_wrap=True, overflow="ellipsis", crop=True)
+    if not answer["hits"]:
+        console.print("  no document is such")
+
+
+def explain(answer: Answer) -> None:
+    """The cosine as a sum over pairs of words, then the words of each document."""
+    console = Console()
+    pairs = answer["pairs"][: answer["k"]]
+    rest = answer["other_pairs"] + sum(pair["term"] for pair in answer["pairs"][answer["k"] :])
+    table = Table(title="cosine of two documents", title_justify="left", box=None)
+    for name in (answer["left"], answer["right"]):
+        table.add_column(Text(name), overflow="fold")
+    table.add_column("term", justify="right")
+    for pair in pairs:
+        table.add_row(Text(pair["left"]), Text(pair["right"]), f"{pair['term']:.5f}")
+    table.add_row(Text("[CLS] and [SEP]"), "with all", f"{answer['special_tokens']:.5f}")
+    table.add_row("all other pairs", "", f"{rest:.5f}")
+    table.add_row("cosine", "", f"{answer['cosine']:.5f}", style="bold")
+    console.print(table)
+    for side in ("left", "right"):
+        console.print(_word_table(answer[side], answer[f"{side}_words"], answer["k"]))
 
 
 def plan(answer: Answer) -> None:
@@ -60,8 +88,15 @@ def plan(answer: Answer) -> None:
 
 
 def embed(answer: Answer) -> None:
-    """How many documents went where."""
-    Console().print(f"{answer['num_documents']} documents embedded into {answer['path']}")
+    """How many documents went where; without a file a table, or JSON lines past a terminal."""
+    console = Console()
+    if "path" in answer:
+        console.print(f"{answer['num_documents']} documents embedded into {answer['path']}")
+    elif console.is_terminal:
+        console.print(_vector_table(answer["documents"]))
+    else:
+        for row in answer["documents"]:
+            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def release(answer: Answer) -> None:
@@ -131,6 +166,35 @@ def nothing(answer: Answer) -> None:
     """For commands that have said everything while they ran."""
 
 
+def _word_table(doc_id: str, words: Sequence[Answer], num_shown: int) -> Table:
+    """What each word of a document adds with all of the other document; adds up to the cosine."""
+    table = Table(title=Text(doc_id), title_justify="left", box=None)
+    for column in ("word", "times", "term"):
+        table.add_column(column, justify="left" if column == "word" else "right")
+    special = [word for word in words if not word["num_occurrences"]]
+    own = [word for word in words if word["num_occurrences"]]
+    for word in [*own[:num_shown], *special]:
+        times = str(word["num_occurrences"] or "")
+        table.add_row(Text(word["word"]), times, f"{word['term']:.5f}")
+    if rest := own[num_shown:]:
+        table.add_row(f"{len(rest)} others", "", f"{sum(word['term'] for word in rest):.5f}")
+    return table
+
+
+def _vector_table(documents: Sequence[Answer]) -> Table:
+    table = Table(box=None)
+    for column in ("document", "tokens", "windows", "vector"):
+        table.add_column(column, justify="right" if column in ("tokens", "windows") else "left")
+    for row in documents:
+        vector = row["embedding"]
+        shown = " ".join(f"{number:+.3f}" for number in vector[:MAX_NUMBERS])
+        more = f" … ({len(vector)} numbers)"
+        table.add_row(
+            Text(row["doc_id"]), str(row["n_tokens"]), str(row["n_windows"]), shown + more
+        )
+    return table
+
+
 def _artifact_table(answer: Answer) -> Table:
     table = Table(title=f"run {answer['run_id']}", title_justify="left", box=None)
     table.add_column("stage")
@@ -156,12 +220,16 @@ def _number(value: float) -> str:
 
 
 def _score_table(scores: Sequence[Answer]) -> Table:
-    """A row a system, a column a measure; the intervals stand in the report."""
-    columns = list(dict.fromkeys((row["task"], row["measure"]) for row in scores))
+    """A row a system, a column a task's first measure; all others stand in the report."""
+    columns = [
+        (task, measure)
+        for task, measure in dict.fromkeys((row["task"], row["measure"]) for row in scores)
+        if measure in FIRST_MEASURES
+    ]
     table = Table(title="scores on the test split", title_justify="left", box=None)
     table.add_column("")
     for task, measure in columns:
-        table.add_column(f"{task}\n{measure}", justify="right")
+        table.add_column(f"{task.replace('_half_document', '')}\n{measure}", justify="right")
     for system in dict.fromkeys(row["system"] for row in scores):
         own = {(r["task"], r["measure"]): r for r in scores if r["system"] == system}
         cells = [f"{own[column]['value']:.3f}" if column in own else "" for column in columns]

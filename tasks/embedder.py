@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from model.embedding import embed_documents
+from model.embedding import embed_documents, normalized
 from model.encoder import Encoder
-from model.errors import ArtifactError
+from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
 
 SUMMARY = "embedder.json"
-_TOKENS_PER_BATCH = 8192
+_TOKENS_PER_BATCH = 2048  # stays in the caches of a processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,24 @@ class EmbedderSummary:
         if summary.pooling != "mean":
             raise ArtifactError(f"{path} asks for {summary.pooling!r} pooling: only mean is known")
         return summary
+
+    def check_dim(self, dim: int) -> None:
+        """See that vectors may be cut to this width.
+
+        Raises:
+            RequestError: the embedder was not trained for it.
+        """
+        if dim not in self.dims:
+            widths = ", ".join(map(str, self.dims))
+            raise RequestError(
+                f"--dim {dim}: the embedder was not trained to be cut to {dim} numbers; it gives "
+                f"{widths}"
+            )
+
+    @property
+    def dims(self) -> list[int]:
+        """Every width that a vector may have, widest first."""
+        return sorted({self.dim, *self.matryoshka_dims}, reverse=True)
 
     def write(self, folder: Path) -> None:
         """Write the summary into an embedder's folder."""
@@ -98,6 +116,12 @@ class Embedder:
             tokens_per_batch=tokens_per_batch,
         )
         return documents.vectors
+
+
+def cut(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
+    """The first `dim` numbers of each vector, of unit length again (Kusupati et al. 2022,
+    Matryoshka Representation Learning, section 3). The full width is left as it is."""
+    return vectors_ND if dim == vectors_ND.shape[1] else normalized(vectors_ND[:, :dim])
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -1,33 +1,42 @@
-"""Finds documents by meaning: exact cosine over a published dataset, streamed from its files.
+"""Finds documents by meaning in a published dataset: like some words, or like one of its documents.
 
-Shape letters: Q queries, N rows of a batch, D embedding width.
+Shape letters: Q queries, D embedding width.
 """
 
-import json
+import difflib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from heapq import nlargest
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, RequestError
+from tasks.conditions import row_filter
 from tasks.embed_file import embed_file
 from tasks.embedder import Embedder
-from tasks.export.parts import METADATA_KEY
+from tasks.embeddings_dataset import EmbeddingsDataset
 from tasks.passages import best_passage, texts_of
-from tasks.store.manifest import read_manifest
+from tasks.vector_index import (
+    ApproximateIndex,
+    Nearest,
+    Rows,
+    Vectors,
+    blocks_of,
+    nearest_of_blocks,
+)
 
-__all__ = ["Hit", "embed_file", "search"]
+__all__ = ["Hit", "Searcher", "embed_file", "search"]
 
-_BATCH_BYTES = 16 * 2**20
-_UNUSED_COLUMNS = frozenset({"embedding_int8", "scale", "embedding_binary"})
+MAX_EXACT_ROWS = 1_000_000
 _IDENTITY_COLUMNS = frozenset({"doc_id", "content_sha256"})
+_NUM_NEAR_IDS = 3
+_MAX_COMPARED_IDS = 2000
 
 
 @dataclass(frozen=True)
@@ -51,80 +60,237 @@ class Hit:
     columns: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A row of the dataset that is among the best so far."""
+class Searcher:
+    """Answers queries from a dataset.
 
-    score: float
-    row: dict[str, Any]
+    Up to `max_exact_rows` rows every answer is exact: from memory after `load`, which is for many
+    queries, else in one pass over the files with 16 MB of vectors in memory. Above, an index
+    answers (see `tasks.vector_index.ApproximateIndex`), except where conditions choose rows: these
+    are compared exactly, in one pass over the files.
+
+    Args:
+        dataset: the rows.
+        embedder: folder of the tune artifact that made the vectors.
+        corpus: folder of the ingest artifact that the dataset was made from.
+        max_exact_rows: the largest dataset that is searched without an index.
+        index_file: where the index of a larger one is kept; it is made there at the first query,
+            and only for this dataset. None makes it in memory.
+    """
+
+    def __init__(
+        self,
+        dataset: EmbeddingsDataset,
+        embedder: Path,
+        corpus: Path,
+        *,
+        max_exact_rows: int = MAX_EXACT_ROWS,
+        index_file: Path | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self._embedder_folder = embedder
+        self._corpus_folder = corpus
+        self._is_exact = dataset.num_rows <= max_exact_rows
+        self._index_file = index_file
+        self._vectors: Vectors | None = None
+
+    @classmethod
+    def open(
+        cls,
+        *,
+        dataset: Path,
+        embedder: Path,
+        corpus: Path,
+        max_exact_rows: int = MAX_EXACT_ROWS,
+        index_file: Path | None = None,
+    ) -> Self:
+        """A searcher of a dataset's folder. Vectors, ids and weights are read when first needed.
+
+        Raises:
+            ArtifactError: the dataset was made with another embedder, or a file is missing or
+                damaged; also from every other member.
+        """
+        rows = EmbeddingsDataset.open(dataset, embedder)
+        return cls(rows, embedder, corpus, max_exact_rows=max_exact_rows, index_file=index_file)
+
+    def like_texts(
+        self, queries: Sequence[str], k: int, *, where: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """The k documents nearest to each query, best first; equal scores in corpus order.
+
+        Args:
+            queries: words or whole texts.
+            k: how many hits, at least 1; fewer where fewer rows are wanted.
+            where: conditions that all must hold, as `tasks.conditions.row_filter` reads them.
+
+        Raises:
+            RequestError: a condition is wrong.
+        """
+        rows = self._rows_where(where)
+        found = self._nearest(self._encode(queries), k, rows)
+        return self._hits(found, queries)
+
+    def like_vectors(self, queries_QD: Vectors, queries: Sequence[str], k: int) -> list[list[Hit]]:
+        """The k documents nearest to unit vectors, for who has encoded the queries already.
+
+        Args:
+            queries_QD: float32.
+            queries: their words, for the snippets.
+            k: how many hits.
+        """
+        return self._hits(self._nearest(queries_QD, k, None), queries)
+
+    def load(self) -> None:
+        """Read what queries would wait for: the vectors, or the index of a large dataset, and ids.
+
+        Memory: 4 bytes a number of all vectors, where there is no index.
+        """
+        if self._is_exact:
+            self._vectors = self.dataset.vectors()
+        else:
+            _ = self._index
+        _ = self._ids, self._hashes
+
+    def like_document(self, doc_id: str, k: int, *, where: Sequence[str] = ()) -> list[Hit]:
+        """The k documents nearest to one of the dataset, without it and its equals in content.
+
+        Raises:
+            RequestError: the dataset has no such id, or a condition is wrong.
+        """
+        rows = self._rows_where(where)
+        row = self.row_of(doc_id)
+        [own] = self.dataset.rows([row])
+        same = _rows_equal(self._hashes, own["content_sha256"])
+        [found] = self._nearest(self.dataset.vector(row)[None], k + len(same), rows)
+        text = texts_of(self._corpus_folder, {own["content_sha256"]}).by_hash
+        return self._hits([found.without(same, k)], list(text.values()) or [""])[0]
+
+    def row_of(self, doc_id: str) -> int:
+        """The row of a document.
+
+        Raises:
+            RequestError: the dataset has no such id; the message names near ones.
+        """
+        row: int = pc.index(self._ids, pa.scalar(doc_id, self._ids.type)).as_py()
+        if row < 0:
+            near = _near_ids(doc_id, self._ids)
+            hint = f"did you mean {' or '.join(near)}?" if near else "the dataset has no such id"
+            raise RequestError(f"there is no document {doc_id!r}: {hint}")
+        return row
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What made the vectors."""
+        return Embedder.load(self._embedder_folder)
+
+    @cached_property
+    def _index(self) -> ApproximateIndex:
+        file, num_rows, dim = self._index_file, self.dataset.num_rows, self.dataset.dim
+        if file and file.exists():
+            return ApproximateIndex.read(file, num_rows, dim)
+        index = ApproximateIndex.build(self.dataset.blocks, num_rows, dim)
+        if file:
+            index.write(file)
+        return index
+
+    @cached_property
+    def _ids(self) -> pa.ChunkedArray:
+        return self.dataset.columns(["doc_id"])["doc_id"]
+
+    @cached_property
+    def _hashes(self) -> pa.ChunkedArray:
+        return self.dataset.columns(["content_sha256"])["content_sha256"]
+
+    def _encode(self, queries: Sequence[str]) -> Vectors:
+        queries_QD = self.embedder.encode_texts(queries)
+        if queries_QD.shape[1] != self.dataset.dim:
+            raise ArtifactError(
+                f"the dataset holds vectors of {self.dataset.dim} numbers, the embedder makes "
+                f"{queries_QD.shape[1]}: run export again"
+            )
+        return queries_QD
+
+    def _rows_where(self, where: Sequence[str]) -> Rows | None:
+        """Ascending numbers of the rows wanted; None: all of them."""
+        wanted = row_filter(where, self.dataset.schema)
+        if wanted is None:
+            return None
+        return _rows_of(self.dataset.columns(wanted.columns), wanted.expression)
+
+    def _nearest(self, queries_QD: Vectors, k: int, rows: Rows | None) -> list[Nearest]:
+        if not self._is_exact and rows is None:
+            return self._index.nearest(queries_QD, k)
+        if self._vectors is not None:
+            return nearest_of_blocks(blocks_of(self._vectors, rows), queries_QD, k)
+        blocks = self.dataset.blocks() if rows is None else self.dataset.blocks_at(rows)
+        return nearest_of_blocks(blocks, queries_QD, k)
+
+    def _hits(self, found: Sequence[Nearest], queries: Sequence[str]) -> list[list[Hit]]:
+        numbers = sorted({int(row) for nearest in found for row in nearest.rows})
+        rows = dict(zip(numbers, self.dataset.rows(numbers), strict=True))
+        texts = texts_of(self._corpus_folder, {row["content_sha256"] for row in rows.values()})
+        return [
+            [
+                _hit(rows[int(row)], float(score), query, texts.by_hash, texts.title_column)
+                for row, score in zip(nearest.rows, nearest.scores, strict=True)
+            ]
+            for nearest, query in zip(found, queries, strict=True)
+        ]
 
 
 def search(
-    queries: Sequence[str], *, k: int, dataset: Path, embedder: Path, corpus: Path
+    queries: Sequence[str],
+    *,
+    k: int,
+    dataset: Path,
+    embedder: Path,
+    corpus: Path,
+    where: Sequence[str] = (),
 ) -> list[list[Hit]]:
-    """The k documents nearest to each query, best first; equal scores in corpus order.
-
-    Args:
-        queries: words or whole texts.
-        k: how many hits, at least 1; fewer where the dataset is smaller.
-        dataset: folder of an export artifact.
-        embedder: folder of the tune artifact that the dataset was made with.
-        corpus: folder of the ingest artifact that the dataset was made from.
+    """The k documents nearest to each query, with a `Searcher` for this one call.
 
     Raises:
-        ArtifactError: the dataset was made with another embedder, so its vectors and the query's
-            cannot be compared; or a file is missing or damaged.
-
-    Cost: one pass over all vectors, 16 MB of them in memory at a time.
+        ArtifactError, RequestError: as `Searcher.open` and `Searcher.like_texts`.
     """
-    parts = _parts(dataset)
-    _check_parts(parts, embedder)
-    queries_QD = Embedder.load(embedder).encode_texts(queries)
-    best: list[list[_Candidate]] = [[] for _ in queries]
-    for batch in _batches(parts, queries_QD.shape[1]):
-        _take_in(batch, queries_QD, best, k)
-    found = {candidate.row["content_sha256"] for hits in best for candidate in hits}
-    texts = texts_of(corpus, found)
-    title_column = texts.title_column
-    return [
-        [_hit(candidate, query, texts.by_hash, title_column) for candidate in candidates]
-        for query, candidates in zip(queries, best, strict=True)
-    ]
+    searcher = Searcher.open(dataset=dataset, embedder=embedder, corpus=corpus)
+    return searcher.like_texts(queries, k, where=where)
 
 
-def _take_in(
-    batch: pa.RecordBatch, queries_QD: NDArray[np.float32], best: list[list[_Candidate]], k: int
-) -> None:
-    scores_QN = queries_QD @ _vectors(batch).T
-    for query, scores_N in enumerate(scores_QN):
-        # A stable sort keeps the earlier of two equal documents, here and in the merge below.
-        nearest = np.argsort(-scores_N, kind="stable")[:k]
-        if len(best[query]) == k:
-            nearest = nearest[scores_N[nearest] > best[query][-1].score]
-        candidates = [_Candidate(float(scores_N[i]), _row(batch, int(i))) for i in nearest]
-        best[query] = nlargest(k, best[query] + candidates, key=lambda candidate: candidate.score)
+def _rows_of(table: pa.Table, expression: pc.Expression) -> Rows:
+    """Ascending numbers of the rows for which the expression is true, not null."""
+    number = "".join(table.column_names) + "#"  # a name that no column has
+    numbered = table.append_column(number, pa.array(np.arange(table.num_rows)))
+    rows: Rows = np.sort(numbered.filter(expression)[number].to_numpy())
+    return rows
 
 
-def _vectors(batch: pa.RecordBatch) -> NDArray[np.float32]:
-    column = batch.column("embedding")
-    flat: NDArray[np.floating] = column.flatten().to_numpy(zero_copy_only=False)
-    return flat.astype(np.float32).reshape(batch.num_rows, column.type.list_size)
+def _rows_equal(hashes: pa.ChunkedArray, content_sha256: bytes) -> Rows:
+    is_same: NDArray[np.bool_] = pc.equal(hashes, pa.scalar(content_sha256, hashes.type)).to_numpy()
+    return np.flatnonzero(is_same)
 
 
-def _row(batch: pa.RecordBatch, index: int) -> dict[str, Any]:
-    row: dict[str, Any] = batch.slice(index, 1).drop_columns(["embedding"]).to_pylist()[0]
-    return row
+def _near_ids(doc_id: str, ids: pa.ChunkedArray) -> list[str]:
+    """A few ids that resemble one. Of many, those are compared that share a beginning or an end."""
+    candidates: dict[str, None] = {}
+    for size in range(len(doc_id), 0, -1):
+        for shares in (pc.starts_with(ids, doc_id[:size]), pc.ends_with(ids, doc_id[-size:])):
+            candidates |= dict.fromkeys(ids.filter(shares)[:_MAX_COMPARED_IDS].to_pylist())
+        if len(candidates) >= _MAX_COMPARED_IDS:
+            break
+    return difflib.get_close_matches(doc_id, list(candidates), n=_NUM_NEAR_IDS, cutoff=0.6)
 
 
 def _hit(
-    candidate: _Candidate, query: str, texts: dict[bytes, str], title_column: str | None
+    row: dict[str, Any],
+    score: float,
+    query: str,
+    texts: dict[bytes, str],
+    title_column: str | None,
 ) -> Hit:
-    row = candidate.row
     text = texts.get(row["content_sha256"])
     title = row.get(title_column) if title_column else None
     return Hit(
         doc_id=row["doc_id"],
-        score=candidate.score,
+        score=score,
         title=None if title is None else str(title),
         text=None if text is None else best_passage(text, query),
         columns={name: _plain(row[name]) for name in row if name not in _IDENTITY_COLUMNS},
@@ -146,67 +312,3 @@ def _plain(value: Any) -> Any:
             return {str(name): _plain(item) for name, item in value.items()}
         case _:
             return str(value)
-
-
-def _parts(dataset: Path) -> list[Path]:
-    parts = sorted(dataset.glob("part-*.parquet"))
-    if not parts:
-        raise ArtifactError(f"{dataset} holds no part-*.parquet: run export again")
-    return parts
-
-
-def _batches(parts: Sequence[Path], dim: int) -> Iterator[pa.RecordBatch]:
-    rows_per_batch = max(1, _BATCH_BYTES // (4 * dim))
-    for path in parts:
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as part:
-                _check_dim(part, dim, path)
-                yield from part.iter_batches(rows_per_batch, columns=_columns(part))
-        except (OSError, pa.ArrowException) as error:
-            first_line = str(error).partition("\n")[0]
-            raise ArtifactError(
-                f"{path} cannot be read ({first_line}): delete the artifact and run export again"
-            ) from None
-
-
-def _columns(part: pq.ParquetFile) -> list[str]:
-    return [name for name in part.schema_arrow.names if name not in _UNUSED_COLUMNS]
-
-
-def _check_dim(part: pq.ParquetFile, dim: int, path: Path) -> None:
-    found = part.schema_arrow.field("embedding").type.list_size
-    if found != dim:
-        raise ArtifactError(
-            f"{path} holds vectors of {found} numbers, the embedder makes {dim}: run export again"
-        )
-
-
-def _check_parts(parts: Sequence[Path], embedder: Path) -> None:
-    """Every file is there, and all were made with this embedder."""
-    descriptions = [_description(part) for part in parts]
-    given = read_manifest(embedder).content_id
-    for part, description in zip(parts, descriptions, strict=True):
-        if description.get("embedder_id") != given:
-            raise ArtifactError(
-                f"{part} was made with embedder {description.get('embedder_id')}, {embedder} is "
-                f"{given}: vectors of two embedders cannot be compared; search with the one it was "
-                "made with, or run export"
-            )
-    num_shards = descriptions[0].get("num_shards")
-    shards = sorted(description.get("shard", -1) for description in descriptions)
-    if shards != list(range(num_shards or 0)):
-        raise ArtifactError(
-            f"{parts[0].parent} holds {len(parts)} of {num_shards} parts: run export again"
-        )
-
-
-def _description(part: Path) -> dict[str, Any]:
-    try:
-        description = json.loads((pq.read_schema(part).metadata or {})[METADATA_KEY])
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise ArtifactError(
-            f"{part} does not say which embedder made it ({error}): run export again"
-        ) from None
-    if not isinstance(description, dict):
-        raise ArtifactError(f"{part} does not say which embedder made it: run export again")
-    return description

@@ -15,7 +15,7 @@ from tasks.tracking.records import EmbedderRegistered
 
 CHAMPION = "champion"
 TAG_PREFIX = "corpusmith."
-REQUIREMENTS = ("mlflow", "sentence-transformers", "transformers", "torch", "numpy")
+REQUIREMENTS = ("mlflow", "tokenizers", "transformers", "torch", "numpy")
 
 
 class ModelRegistry:
@@ -79,8 +79,9 @@ def _save(embedder: Path, folder: Path, model_id: str) -> None:
         raise FileNotFoundError(f"{embedder} is gone")
     mlflow.pyfunc.save_model(
         path=str(folder),
-        python_model=str(Path(__file__).with_name("embedder_model.py")),  # run there, not here
+        python_model=str(Path(__file__).with_name("served_embedder.py")),  # run there, not here
         artifacts={"embedder": str(embedder)},
+        model_config={"dim": None},  # the whole width, unless who loads it asks for less
         pip_requirements=[_requirement(name) for name in REQUIREMENTS],
         mlflow_model=Model(model_id=model_id),
     )

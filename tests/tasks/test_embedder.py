@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.errors import ArtifactError
-from tasks.embedder import Embedder, EmbedderSummary
+from model.errors import ArtifactError, RequestError
+from tasks.embedder import Embedder, EmbedderSummary, cut
 from tests.tasks.chain import byte_vocab, pretrained
 
 ABOUT = EmbedderSummary(
@@ -59,3 +59,19 @@ def test_missing_and_damaged_files_are_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(ArtifactError, match=name.replace(".", r"\.")):
         Embedder.load(folder)
+
+
+def test_a_cut_vector_has_unit_length_and_the_same_direction() -> None:
+    vectors = np.array([[3, 4, 12, 0], [1, 0, 0, 0]], dtype=np.float32) / [[13], [1]]
+    np.testing.assert_allclose(cut(vectors.astype(np.float32), 2), [[0.6, 0.8], [1, 0]], atol=1e-6)
+    whole = vectors.astype(np.float32)
+    assert cut(whole, 4) is whole
+
+
+def test_only_widths_that_were_trained_are_allowed() -> None:
+    assert ABOUT.dims == [32, 16, 8]
+    for dim in ABOUT.dims:
+        ABOUT.check_dim(dim)
+    for dim in (0, 12, 33):
+        with pytest.raises(RequestError, match=f"--dim {dim}: .* 32, 16, 8"):
+            ABOUT.check_dim(dim)

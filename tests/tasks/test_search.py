@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.errors import ArtifactError, CorpusError, RequestError
+from tasks.embed_file import embed_rows
 from tasks.embedder import Embedder
-from tasks.search import Hit, embed_file, search
+from tasks.search import Hit, Searcher, embed_file, search
 from tasks.store.manifest import read_manifest
 from tests.corpora import topic_documents
 from tests.tasks.evaluate.folders import sha256, write_corpus, write_dataset, write_embedder
@@ -77,7 +78,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
 def test_hits_are_those_of_all_cosines_whatever_the_batches(
     published: Published, k: int, batch_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.search._BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr("tasks.vector_index.BLOCK_BYTES", batch_bytes)
+    monkeypatch.setattr("tasks.embeddings_dataset.BLOCK_BYTES", batch_bytes)
     found = published.search(QUERIES, k)
     for query, hits in zip(QUERIES, found, strict=True):
         # rows of random weights are close, so the order of near ties may follow rounding
@@ -121,6 +123,71 @@ def test_a_hit_shows_title_passage_and_the_users_columns(published: Published) -
 def test_a_missing_title_is_none(published: Published) -> None:
     [[hit]] = published.search([published.rows[3]["text"]], 1)
     assert (hit.doc_id, hit.title) == (published.rows[3]["doc_id"], None)
+
+
+@pytest.fixture(scope="module", params=["loaded", "streamed", "index", "index file"])
+def searcher(published: Published, request: pytest.FixtureRequest, tmp_path_factory) -> Searcher:
+    """The same dataset loaded in every way there is."""
+    searcher = Searcher.open(
+        dataset=published.dataset,
+        embedder=published.embedder,
+        corpus=published.corpus,
+        max_exact_rows=10 if "index" in request.param else 60,
+        index_file=tmp_path_factory.mktemp("index") / "x.faiss"
+        if "file" in request.param
+        else None,
+    )
+    if request.param == "loaded":
+        searcher.load()
+    return searcher
+
+
+def test_a_document_leads_to_others_but_not_to_its_duplicate(
+    published: Published, searcher: Searcher
+) -> None:
+    rows, vectors = published.rows, published.vectors
+    hits = searcher.like_document("twin", 5)
+    cosines = {r["doc_id"]: float(v @ vectors[-1]) for r, v in zip(rows, vectors, strict=True)}
+    others = sorted(set(cosines) - {"twin", rows[0]["doc_id"]}, key=lambda i: -cosines[i])
+    assert [hit.score for hit in hits] == pytest.approx([cosines[i] for i in others[:5]], abs=1e-5)
+    assert {hit.doc_id for hit in hits} <= set(others)
+    assert len(searcher.like_document(rows[0]["doc_id"], 1000)) == 58
+    assert [hit.doc_id for hit in hits] == [
+        hit.doc_id for hit in searcher.like_document(rows[0]["doc_id"], 5)
+    ]
+
+
+def test_conditions_choose_before_the_nearest_are_counted(
+    published: Published, searcher: Searcher
+) -> None:
+    wanted = {row["doc_id"] for row in published.rows if row["year"] in (1993, 1994)}
+    [hits] = searcher.like_texts(["ship"], 100, where=["year >= 1993", "year < 1995"])
+    assert {hit.doc_id for hit in hits} == wanted
+    assert 0 < len(wanted) < 60
+    [vector] = Embedder.load(published.embedder).encode_texts(["ship"])
+    for hit in hits:
+        row = [each["doc_id"] for each in published.rows].index(hit.doc_id)
+        assert hit.score == pytest.approx(float(vector @ published.vectors[row]), abs=1e-5)
+    hits = searcher.like_document("twin", 2, where=["split = train", "year = 1993"])
+    assert {hit.columns["year"] for hit in hits} == {1993}
+    assert searcher.like_texts(["ship"], 3, where=["split = test"]) == [[]]
+    with pytest.raises(RequestError, match="did you mean year"):
+        searcher.like_texts(["ship"], 3, where=["yaer = 1993"])
+
+
+def test_an_unknown_document_is_refused_with_near_ones(searcher: Searcher) -> None:
+    with pytest.raises(RequestError, match=r"'twinn': did you mean twin"):
+        searcher.like_document("twinn", 3)
+    with pytest.raises(RequestError, match="has no such id"):
+        searcher.like_document("%%%", 3)
+
+
+def test_a_searcher_answers_again(published: Published, searcher: Searcher) -> None:
+    first = searcher.like_texts(QUERIES, 3)
+    assert searcher.like_texts(QUERIES, 3) == first
+    assert [hit.score for hit in first[0]] == pytest.approx(
+        [hit.score for hit in published.search(QUERIES, 3)[0]], abs=1e-5
+    )
 
 
 def test_half_precision_is_searched_too(tmp_path: Path) -> None:
@@ -205,6 +272,21 @@ def test_what_is_no_document_is_refused_and_nothing_is_left(
     with pytest.raises(CorpusError, match=message):
         embed_file([str(tmp_path / name)], output, embedder=published.embedder)
     assert not list(output.parent.iterdir())
+
+
+def test_rows_are_those_of_the_file_also_cut(published: Published, tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("The ship left the harbour")
+    files, output = [str(tmp_path / "note.txt")], tmp_path / "vectors.parquet"
+    embed_file(files, output, embedder=published.embedder, dim=8)
+    [written] = pq.read_table(output).to_pylist()
+    [row] = embed_rows(files, embedder=published.embedder, dim=8)
+    assert row == written | {"content_sha256": written["content_sha256"].hex()}
+    json.dumps(row)
+    [whole] = embed_rows(files, embedder=published.embedder)
+    first = np.array(whole["embedding"][:8])
+    np.testing.assert_allclose(row["embedding"], first / np.linalg.norm(first), atol=1e-6)
+    with pytest.raises(RequestError, match=r"--dim 7: .* 32, 16, 8"):
+        embed_rows(files, embedder=published.embedder, dim=7)
 
 
 def test_an_output_without_a_folder_and_no_file_are_wrong_requests(
