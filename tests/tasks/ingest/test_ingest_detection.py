@@ -180,7 +180,7 @@ def test_a_header_goes_by_the_named_text_column() -> None:
         b"PK\x03\x04\x14",
         b"7z\xbc\xaf\x27\x1c",
         b"Rar!\x1a\x07\0",
-        b"\x1f\x8b\x08\0twice packed",
+        pytest.param(b"\x1f\x8b\x08\0twice packed", id="gzip"),
         b"x" * 257 + b"ustar\0",
         b"!<arch>\n",
         b"\x7fELF\2",
