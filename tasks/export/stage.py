@@ -16,6 +16,7 @@ from tasks.export.shards import ShardExporter, ShardTotals
 from tasks.export.workers import Embedders, pick_devices
 from tasks.progress import SharedProgress
 from tasks.runtime.devices import pick_precision
+from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.store.artifact import Artifact
 
@@ -32,6 +33,7 @@ def run(context: StageContext) -> Metrics:
         CorpusError: a metadata column has a name that the dataset uses itself.
         ArtifactError: an input is damaged, a vector is unusable, or rows are missing.
     """
+    hold_threads_steady()
     config: ExportConfig = context.config
     corpus = Corpus(context.inputs["ingest"].path)
     refuse_reserved(corpus.about.metadata_columns)

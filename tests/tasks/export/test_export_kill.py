@@ -5,7 +5,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+import torch
 
 from tests.tasks.export.exports import chain, export, files_of, made_up_records
 
@@ -13,13 +17,24 @@ NUM_DOCUMENTS = 90
 DOCUMENTS_PER_SHARD = 2
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the killed process has it: the number of threads decides a sum's last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_killed_it_does_at_most_one_shard_twice(tmp_path: Path) -> None:
     records = made_up_records(NUM_DOCUMENTS)
     inputs = chain(tmp_path, records, documents_per_shard=DOCUMENTS_PER_SHARD)
     output = tmp_path / "killed"
     output.mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.tasks.export.exports", str(tmp_path), str(output)]
+        [sys.executable, "-m", "tests.tasks.export.exports", str(tmp_path), str(output)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     wait_for_parts(output, 3, process)
     os.kill(process.pid, signal.SIGKILL)
