@@ -25,7 +25,8 @@ INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
 INGEST_BYTES_PER_S = 12e6
 TOKENIZE_BYTES_PER_S = 4e6
 LEARNED_BYTES_PER_S = {"bpe": 2e7, "unigram": 5e5, "wordpiece": 5e6, "words": 1e7}
-WORD2VEC_S_PER_MB = 0.6  # and pass
+# A pass over 3.2 MB of news took Word2Vec 2.0 s (ten took 20) and Doc2Vec 0.9 s (forty took 36).
+WORD2VEC_S_PER_MB = 0.6
 DOC2VEC_S_PER_MB = 0.3
 FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
 # The part of the machine's matrix speed that training reaches. It grows with the width: on two

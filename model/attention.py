@@ -22,7 +22,22 @@ from model.head_order import Turn
 from model.rotary import rotary_table, rotate, wide
 
 STRETCH = 256  # queries of a windowed layer computed at once
-StreamKernel = Callable[[Tensor, Tensor, Tensor, Runs, Runs, int | None], Tensor]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Who sees whom where the batch is read as one stream of tokens, cut at its runs.
+
+    Attributes:
+        asking: where each run's queries lie; the same as `runs` where all tokens ask.
+        runs: where each run's tokens lie.
+        half_window: how far a position sees to each side; None = its whole run. Where there is
+            one, all tokens ask.
+    """
+
+    asking: Runs
+    runs: Runs
+    half_window: int | None
 
 
 @dataclass(frozen=True)
@@ -148,7 +163,7 @@ class Attention(nn.Module):
         if where.runs is None:
             attend = partial(attend_rows, mask_B1LL=where.mask_B1LL)
             return _in_kernel_dtype(attend, query_BLHE, key_BLHE, value_BLHE).flatten(2)
-        attend = partial(attend_stream, where=where, asking=where.runs)
+        attend = partial(attend_stream, stream=Stream(where.runs, where.runs, where.half_window))
         parts = (part.flatten(0, 1) for part in (query_BLHE, key_BLHE, value_BLHE))
         return _in_kernel_dtype(attend, *parts).reshape(hidden_BLD.shape)
 
@@ -182,8 +197,9 @@ def _ask_stream(
         raise AssertionError("attention over the stream needs its runs")
     cos_N1F, sin_N1F = (table.flatten(0, 1)[:, None] for table in (where.cos_BLF, where.sin_BLF))
     key_NHE, value_NHE = mixed_N2HE.unbind(1)
+    stream = Stream(where.runs.of(positions_M), where.runs, where.half_window)
     return _in_kernel_dtype(
-        partial(attend_stream, where=where, asking=where.runs.of(positions_M)),
+        partial(attend_stream, stream=stream),
         rotate(query_MHE, cos_N1F[positions_M], sin_N1F[positions_M]),
         rotate(key_NHE, cos_N1F, sin_N1F),
         value_NHE,
@@ -215,74 +231,47 @@ def attend_rows(
     return mixed_BHLE.transpose(1, 2)
 
 
-def attend_stream(
-    query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, where: Neighbourhood, asking: Runs
-) -> Tensor:
-    """Attention over the batch read as one stream of tokens, cut at its runs, ``mixed_MHE``.
-
-    Args:
-        query_MHE: of the tokens that ask.
-        key_NHE: of all tokens.
-        value_NHE: of all tokens.
-        where: of the layer, with runs.
-        asking: where each run's queries lie; the same runs where all tokens ask.
-    """
-    if where.runs is None:
-        raise AssertionError("attention over the stream needs its runs")
-    kernel: StreamKernel = flash_stream if query_MHE.is_cuda else loop_stream
-    return kernel(query_MHE, key_NHE, value_NHE, asking, where.runs, where.half_window)
+def attend_stream(query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, stream: Stream) -> Tensor:
+    """What the M tokens that ask gather from all N, ``mixed_MHE``."""
+    kernel = flash_stream if query_MHE.is_cuda else loop_stream
+    return kernel(query_MHE, key_NHE, value_NHE, stream)
 
 
-def flash_stream(
-    query_MHE: Tensor,
-    key_NHE: Tensor,
-    value_NHE: Tensor,
-    asking: Runs,
-    runs: Runs,
-    half_window: int | None,
-) -> Tensor:
+def flash_stream(query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, stream: Stream) -> Tensor:
     """Flash attention over runs of different length; CUDA and half precision only.
 
-    Runs of length zero (the repeated end of `runs.offsets_R1`) cost nothing. The window's ends
-    are included on both sides; where there is one, all tokens ask.
+    Runs of length zero (the repeated end of `Runs.offsets_R1`) cost nothing. The window's ends are
+    included on both sides.
     """
     # Here, because it loads torch's compiler, which takes as long as everything else.
     from torch.nn.attention.varlen import varlen_attn
 
-    window = (-1, -1) if half_window is None else (half_window, half_window)
+    half = stream.half_window
     mixed_MHE = varlen_attn(
         query_MHE,
         key_NHE,
         value_NHE,
-        asking.offsets_R1,
-        runs.offsets_R1,
-        asking.max_length,
-        runs.max_length,
-        window_size=window,
+        stream.asking.offsets_R1,
+        stream.runs.offsets_R1,
+        stream.asking.max_length,
+        stream.runs.max_length,
+        window_size=(-1, -1) if half is None else (half, half),
     )
     return cast(Tensor, mixed_MHE)  # a tuple only where auxiliary outputs are asked for
 
 
-def loop_stream(
-    query_MHE: Tensor,
-    key_NHE: Tensor,
-    value_NHE: Tensor,
-    asking: Runs,
-    runs: Runs,
-    half_window: int | None,
-) -> Tensor:
+def loop_stream(query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, stream: Stream) -> Tensor:
     """What `flash_stream` computes, run after run, on any device and in any precision.
 
     Windowed attention goes through a run in stretches of queries and sees only the keys that some
     of them see: time and memory grow with length times window, not with length squared.
     """
-    ends = zip(
-        pairwise(asking.offsets_R1.tolist()), pairwise(runs.offsets_R1.tolist()), strict=True
-    )
+    half = stream.half_window
+    asking, runs = (pairwise(cut.offsets_R1.tolist()) for cut in (stream.asking, stream.runs))
     parts = [
-        _stretch(query_MHE, key_NHE, value_NHE, (first, min(first + step, end)), run, half_window)
-        for (start, end), run in ends
-        for step in [max(1, end - start) if half_window is None else max(STRETCH, half_window)]
+        _stretch(query_MHE, key_NHE, value_NHE, (first, min(first + step, end)), run, half)
+        for (start, end), run in zip(asking, runs, strict=True)
+        for step in [max(1, end - start) if half is None else max(STRETCH, half)]
         for first in range(start, end, step)
     ]
     return torch.cat(parts) if parts else query_MHE  # where nobody asks

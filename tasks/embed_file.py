@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from model.embedding import embed_documents
 from model.errors import CorpusError, RequestError
-from tasks.embedder import Embedder, EmbedderSummary, cut
+from tasks.embedder import TOKENS_PER_BATCH, Embedder, EmbedderSummary, cut
 from tasks.export.columns import vector_fields
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
@@ -27,7 +27,6 @@ from tasks.ingest.reading.streams import ignore_progress
 from tasks.store.manifest import read_manifest
 
 _DOCUMENTS_AT_ONCE = 256
-_TOKENS_PER_BATCH = 2048
 _PLAIN = ExportConfig.model_validate({})  # float32 vectors in no other form
 
 
@@ -173,7 +172,7 @@ def _embedded(
         embedder.encoder,
         tokens,
         max_window_tokens=embedder.about.max_window_tokens,
-        tokens_per_batch=_TOKENS_PER_BATCH,
+        tokens_per_batch=TOKENS_PER_BATCH,
     )
     columns = {
         "doc_id": [document.doc_id for document in documents],

@@ -17,7 +17,7 @@ from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
 
 SUMMARY = "embedder.json"
-_TOKENS_PER_BATCH = 2048  # stays in the caches of a processor
+TOKENS_PER_BATCH = 2048  # stays in the caches of a processor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Embedder:
         return [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
 
     def encode_texts(
-        self, texts: Sequence[str], *, tokens_per_batch: int = _TOKENS_PER_BATCH
+        self, texts: Sequence[str], *, tokens_per_batch: int = TOKENS_PER_BATCH
     ) -> NDArray[np.float32]:
         """Unit vectors of whole texts, float32 [n, D], as the exported dataset has them.
 

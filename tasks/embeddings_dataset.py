@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.errors import ArtifactError
-from tasks.export.parts import METADATA_KEY
+from tasks.export.parts import METADATA_KEY, read_rows
 from tasks.store.manifest import read_manifest
 from tasks.vector_index import BLOCK_BYTES, Block, Rows, Vectors
 
@@ -151,20 +151,10 @@ class EmbeddingsDataset:
 
 def _rows_of_part(path: Path, numbers: Rows, names: list[str]) -> pa.Table:
     """Rows of one file by their ascending numbers in it."""
-    tables = []
-    first = 0
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as part:
-            for group in range(part.num_row_groups):
-                last = first + part.metadata.row_group(group).num_rows
-                inside = numbers[(numbers >= first) & (numbers < last)]
-                if len(inside):
-                    table = part.read_row_group(group, columns=names)
-                    tables.append(table.take(pa.array(inside - first)))
-                first = last
+        return read_rows(path, numbers, names)
     except (OSError, pa.ArrowException) as error:
         _raise_damaged(path, error)
-    return pa.concat_tables(tables)
 
 
 def _batches(path: Path, names: list[str], num_rows: int) -> Iterator[pa.RecordBatch]:

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from model.attribution import SPECIAL_GROUP, Attribution, attribute, sum_groups
 from model.errors import ArtifactError, RequestError
-from tasks.embedder import Embedder
+from tasks.embedder import TOKENS_PER_BATCH, Embedder
 from tasks.passages import texts_of
 from tasks.search import Searcher
 from tasks.token_text import visible
 
 SPECIAL_TOKENS = "[CLS] and [SEP]"
 WHITE_SPACE = "white space"
-_TOKENS_PER_BATCH = 8192
 # Scripts without spaces between words tell no words: there each token stands for itself.
 _SPACELESS = "Han Hiragana Katakana Bopomofo Yi Thai Lao Khmer Myanmar Tibetan".split()
 _SCRIPTS = "".join(rf"\p{{Script={name}}}" for name in _SPACELESS)
@@ -155,7 +154,7 @@ def _sums(embedder: Embedder, document: _Document) -> NDArray[np.float64]:
         document.groups_L,
         len(document.names),
         max_window_tokens=embedder.about.max_window_tokens,
-        tokens_per_batch=_TOKENS_PER_BATCH,
+        tokens_per_batch=TOKENS_PER_BATCH,
     )
 
 

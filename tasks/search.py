@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from model.errors import ArtifactError, RequestError
 from tasks.conditions import row_filter
-from tasks.embed_file import embed_file
 from tasks.embedder import Embedder
 from tasks.embeddings_dataset import EmbeddingsDataset
 from tasks.passages import best_passage, texts_of
@@ -30,8 +29,6 @@ from tasks.vector_index import (
     blocks_of,
     nearest_of_blocks,
 )
-
-__all__ = ["Hit", "Searcher", "embed_file", "search"]
 
 MAX_EXACT_ROWS = 1_000_000
 _IDENTITY_COLUMNS = frozenset({"doc_id", "content_sha256"})
@@ -235,24 +232,6 @@ class Searcher:
             ]
             for nearest, query in zip(found, queries, strict=True)
         ]
-
-
-def search(
-    queries: Sequence[str],
-    *,
-    k: int,
-    dataset: Path,
-    embedder: Path,
-    corpus: Path,
-    where: Sequence[str] = (),
-) -> list[list[Hit]]:
-    """The k documents nearest to each query, with a `Searcher` for this one call.
-
-    Raises:
-        ArtifactError, RequestError: as `Searcher.open` and `Searcher.like_texts`.
-    """
-    searcher = Searcher.open(dataset=dataset, embedder=embedder, corpus=corpus)
-    return searcher.like_texts(queries, k, where=where)
 
 
 def _rows_of(table: pa.Table, expression: pc.Expression) -> Rows:

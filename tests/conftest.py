@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,3 +19,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if GZIP_TIME.search(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid[:80]}: give this parameter an id of its own")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """How a sum is divided among threads decides its last bits; other tests may have changed it."""
+    import torch  # not for those who only collect
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -22,6 +22,8 @@ from tasks.evaluate.half_document import (
 from tasks.evaluate.relevance import JudgedQueries, read_relevance, relevance_outcomes
 from tasks.evaluate.scores import (
     EMBEDDER,
+    HALF_DOCUMENT,
+    HARD_HALF_DOCUMENT,
     TASKS,
     Difference,
     Outcome,
@@ -89,7 +91,7 @@ class Answers:
 
     def of_documents(self) -> list[Outcome]:
         """The outcomes whose queries are test documents."""
-        tasks = TASKS[:2]
+        tasks = (HALF_DOCUMENT, HARD_HALF_DOCUMENT)
         return [outcome for outcome in self.outcomes if outcome.task in tasks]
 
 

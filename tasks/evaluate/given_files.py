@@ -37,4 +37,6 @@ def _digest(path: Path, name: str) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         reason = error.strerror or error
-        raise RequestError(f"evaluate.{name}: {path} cannot be read ({reason})") from None
+        raise RequestError(
+            f"evaluate.{name}: {path} cannot be read ({reason}): name a file that is there"
+        ) from None

@@ -147,11 +147,6 @@ def half_document_results(system: System, halves: HalfDocuments) -> HalfDocument
     )
 
 
-def half_document_outcomes(system: System, halves: HalfDocuments) -> Iterator[Outcome]:
-    """Recall at 1 and 10 and the reciprocal rank of every query."""
-    yield from half_document_results(system, halves).outcomes
-
-
 def _outcomes(pair: NamedPair, task: str) -> Iterator[Outcome]:
     ranks_Q = matching_ranks(cosine_blocks(pair.queries, pair.candidates))
     for measure, values_Q in (

@@ -21,7 +21,7 @@ from tasks.evaluate.words import terms_of
 NO_WORDS = "the baselines cannot learn: no training document holds a word; give ingest more text"
 
 # In the middle of what Robertson and Zaragoza 2009 (section 3.2.5) found good in many collections,
-# and what search engines ship. Nothing is tuned on our tasks: no other baseline is either.
+# and what search engines ship; not tuned on our tasks.
 _K1 = 1.2
 _B = 0.75
 

@@ -7,9 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluate.classification import Skipped
-from tasks.evaluate.examination import Answers, Examination, smallest_differences
+from tasks.evaluate.examination import Answers, Examination
 from tasks.evaluate.report_documents import document_sections
-from tasks.evaluate.report_tables import rows_of, score_table, task_blocks
+from tasks.evaluate.report_tables import (
+    SmallestDifferences,
+    rows_of,
+    score_table,
+    task_blocks,
+)
 from tasks.evaluate.sample import Sample
 from tasks.evaluate.scores import (
     CLASSIFICATION,
@@ -33,6 +38,7 @@ class Evaluation:
     Attributes:
         scores: each system's, embedder first.
         differences: embedder minus every other system, on the same queries.
+        smallest: true differences that so many queries would show.
         answers: what stands behind them.
         asked: the questions.
         train: what the baselines learned from.
@@ -41,6 +47,7 @@ class Evaluation:
 
     scores: Sequence[Score]
     differences: Sequence[Difference]
+    smallest: SmallestDifferences
     answers: Answers
     asked: Examination
     train: Sample
@@ -269,8 +276,7 @@ def _about(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def _blocks(evaluation: Evaluation, task: str) -> Iterator[Figure | Table]:
-    smallest = smallest_differences(evaluation.answers)
-    return task_blocks(evaluation.scores, evaluation.differences, task, smallest)
+    return task_blocks(evaluation.scores, evaluation.differences, task, evaluation.smallest)
 
 
 def _seed(evaluation: Evaluation) -> int:

@@ -15,6 +15,7 @@ from tasks.evaluate.examination import (
     examination,
     examine,
     scores_of,
+    smallest_differences,
 )
 from tasks.evaluate.given_files import sources
 from tasks.evaluate.report import Evaluation, report_page
@@ -57,6 +58,7 @@ def run(context: StageContext) -> Metrics:
     evaluation = Evaluation(
         scores=scores_of(answers, asked),
         differences=differences_of(answers, asked),
+        smallest=smallest_differences(answers),
         answers=answers,
         asked=asked,
         train=train,

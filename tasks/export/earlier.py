@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tasks.export.columns import vector_fields, vector_names
 from tasks.export.config import ExportConfig
-from tasks.export.parts import PART_PREFIX, chunk_name, part_name
+from tasks.export.parts import PART_PREFIX, chunk_name, part_name, read_rows
 from tasks.export.tables import Vectors, places_within
 from tasks.export.vectors import stored_vectors, vector_columns
 
@@ -145,7 +145,7 @@ class EarlierDataset:
         order_R = np.lexsort((rows_R, parts_R))
         parts_R, rows_R = parts_R[order_R], rows_R[order_R]
         tables = [
-            _read_rows(self._folder / name_of(int(part)), rows_R[parts_R == part], wanted)
+            read_rows(self._folder / name_of(int(part)), rows_R[parts_R == part], wanted)
             for part in np.unique(parts_R)
         ]
         found = pa.concat_tables(tables).take(pa.array(np.argsort(order_R)))
@@ -186,18 +186,3 @@ def hashes_of(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
 
 def _read(path: Path, columns: Sequence[str]) -> pa.Table:
     return pq.read_table(path, columns=list(columns), page_checksum_verification=True)
-
-
-def _read_rows(path: Path, rows_R: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
-    """The ascending rows of one file; row groups without any are not read."""
-    tables = []
-    first = 0
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for group in range(file.num_row_groups):
-            end = first + file.metadata.row_group(group).num_rows
-            begin, stop = np.searchsorted(rows_R, [first, end])
-            if begin < stop:
-                table = file.read_row_group(group, columns=list(columns))
-                tables.append(table.take(pa.array(rows_R[begin:stop] - first)))
-            first = end
-    return pa.concat_tables(tables)

@@ -1,9 +1,12 @@
-"""Writes one Parquet file of the dataset, and recognises one that an earlier attempt finished."""
+"""One Parquet file of the dataset: writes it, recognises a finished one, reads rows of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 METADATA_KEY = b"corpusmith"
 PART_PREFIX = "part-"
@@ -55,6 +58,25 @@ def is_finished(path: Path, schema: pa.Schema, doc_ids: pa.Array) -> bool:
     label = (found.schema.metadata or {}).get(METADATA_KEY)
     is_same_dataset = found.schema.equals(schema) and label == schema.metadata[METADATA_KEY]
     return bool(is_same_dataset and found["doc_id"].combine_chunks().equals(doc_ids))
+
+
+def read_rows(path: Path, rows_R: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+    """The rows with these ascending numbers; row groups without any are not read.
+
+    Raises:
+        OSError, pa.ArrowException: the file is missing or damaged.
+    """
+    tables = []
+    first = 0
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            end = first + file.metadata.row_group(group).num_rows
+            begin, stop = np.searchsorted(rows_R, [first, end])
+            if begin < stop:
+                table = file.read_row_group(group, columns=list(columns))
+                tables.append(table.take(pa.array(rows_R[begin:stop] - first)))
+            first = end
+    return pa.concat_tables(tables)
 
 
 def _rows_per_group(schema: pa.Schema) -> int:

@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from model import attention, prediction_loss
-from model.batch import Batch, Runs
+from model.batch import Batch
 from model.config import EncoderConfig
 from model.encoder import AttentionPath
 from model.initialization import initialize
@@ -82,24 +82,19 @@ def test_loss_and_gradients_are_those_of_the_formulas(
 
 
 def masked_stream(
-    query_MHE: Tensor,
-    key_NHE: Tensor,
-    value_NHE: Tensor,
-    asking: Runs,
-    runs: Runs,
-    half_window: int | None,
+    query_MHE: Tensor, key_NHE: Tensor, value_NHE: Tensor, stream: attention.Stream
 ) -> Tensor:
     """`loop_stream` without a loop: what can be compiled where flash attention is not."""
     runs_M, runs_N = (
         torch.searchsorted(
             each.offsets_R1.long(), torch.arange(len(tokens)), right=True, side="right"
         )
-        for each, tokens in ((asking, query_MHE), (runs, key_NHE))
+        for each, tokens in ((stream.asking, query_MHE), (stream.runs, key_NHE))
     )
     mask_MN = runs_M[:, None] == runs_N
-    if half_window is not None:
+    if stream.half_window is not None:
         places_N = torch.arange(len(key_NHE))
-        mask_MN = mask_MN & ((places_N[:, None] - places_N).abs() <= half_window)
+        mask_MN = mask_MN & ((places_N[:, None] - places_N).abs() <= stream.half_window)
     parts = (part.transpose(0, 1) for part in (query_MHE, key_NHE, value_NHE))
     return functional.scaled_dot_product_attention(*parts, attn_mask=mask_MN).transpose(0, 1)
 

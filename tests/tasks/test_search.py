@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.errors import ArtifactError, CorpusError, RequestError
-from tasks.embed_file import embed_rows
+from tasks.embed_file import embed_file, embed_rows
 from tasks.embedder import Embedder
-from tasks.search import Hit, Searcher, embed_file, search
+from tasks.search import Hit, Searcher
 from tasks.store.manifest import read_manifest
 from tests.corpora import topic_documents
 from tests.tasks.evaluate.folders import sha256, write_corpus, write_dataset, write_embedder
@@ -32,9 +32,8 @@ class Published:
     vectors: np.ndarray
 
     def search(self, queries: list[str], k: int) -> list[list[Hit]]:
-        return search(
-            queries, k=k, dataset=self.dataset, embedder=self.embedder, corpus=self.corpus
-        )
+        searcher = Searcher.open(dataset=self.dataset, embedder=self.embedder, corpus=self.corpus)
+        return searcher.like_texts(queries, k)
 
 
 def publish(folder: Path, dtype: str = "float32") -> Published:
@@ -204,7 +203,7 @@ def test_a_small_dataset_gives_fewer_hits(published: Published) -> None:
 def test_vectors_of_two_embedders_never_meet(published: Published, tmp_path: Path) -> None:
     other = write_embedder(tmp_path / "other", seed=2)
     with pytest.raises(ArtifactError, match="two embedders cannot be compared"):
-        search(["x"], k=1, dataset=published.dataset, embedder=other, corpus=published.corpus)
+        Searcher.open(dataset=published.dataset, embedder=other, corpus=published.corpus)
 
 
 def test_missing_and_damaged_parts_are_noticed(tmp_path: Path) -> None:

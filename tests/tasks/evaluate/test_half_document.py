@@ -9,7 +9,6 @@ from tasks.corpus import Corpus
 from tasks.evaluate.baselines import Tfidf
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.half_document import (
-    half_document_outcomes,
     half_document_results,
     half_documents,
     hard_half_documents,
@@ -56,7 +55,12 @@ def test_a_matcher_of_words_finds_names_and_is_lost_without_them(corpus: Corpus)
     plain = half_documents(corpus, CONFIG)
     hard = hard_half_documents(corpus, plain, CONFIG)
     system = Tfidf([*plain.first_halves, *plain.second_halves])
-    found = means([*half_document_outcomes(system, plain), *half_document_outcomes(system, hard)])
+    found = means(
+        [
+            *half_document_results(system, plain).outcomes,
+            *half_document_results(system, hard).outcomes,
+        ]
+    )
     assert found["tfidf", "half_document", "recall_at_1"] == 1
     assert found["tfidf", "hard_half_document", "recall_at_1"] < 0.5
     measures = {measure for _, task, measure in found if task == "hard_half_document"}
@@ -96,9 +100,9 @@ def test_who_asks_otherwise_than_it_is_found_is_asked_its_way(tmp_path: Path) ->
     halves = half_documents(Corpus(write_corpus(tmp_path / "c", documents)), CONFIG)
     found = means(
         [
-            *half_document_outcomes(Shouting(), halves),
-            *half_document_outcomes(Letters(), halves),
-            *half_document_outcomes(Blind(), halves),
+            *half_document_results(Shouting(), halves).outcomes,
+            *half_document_results(Letters(), halves).outcomes,
+            *half_document_results(Blind(), halves).outcomes,
         ]
     )
     assert found["shouting", "half_document", "recall_at_1"] == 1

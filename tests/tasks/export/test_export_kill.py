@@ -5,25 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.tasks.export.exports import chain, export, files_of, made_up_records
 
 NUM_DOCUMENTS = 90
 DOCUMENTS_PER_SHARD = 2
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """As the killed process has it: the number of threads decides a sum's last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("one_thread")

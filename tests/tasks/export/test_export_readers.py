@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.embedder import Embedder
-from tasks.search import search
+from tasks.search import Searcher
 from tasks.store.manifest import render_manifest
 from tests.contracts.code import ROOT
 from tests.tasks.export.exports import chain, export, made_up_records, read, vectors_of
@@ -140,9 +140,10 @@ def test_duckdb_and_numpy_find_what_search_finds(
     table = read(dataset)
     for query in (RECORDS[3]["text"], "word17 word400 and no more"):
         [vector] = Embedder.load(folder / "embedder").encode_texts([query])
-        [hits] = search(
-            [query], k=10, dataset=dataset, embedder=folder / "embedder", corpus=folder / "corpus"
+        searcher = Searcher.open(
+            dataset=dataset, embedder=folder / "embedder", corpus=folder / "corpus"
         )
+        [hits] = searcher.like_texts([query], 10)
         ids, scores = [hit.doc_id for hit in hits], [hit.score for hit in hits]
         monkeypatch.chdir(folder)
         found: Namespace = {"parts": PARTS, "vectors": vector[None]}
