@@ -1,7 +1,7 @@
-"""What each group of positions adds to the cosine of two documents' mean-pooled vectors.
+"""What each group of positions adds to the cosine of two documents' vectors.
 
-With h_p the hidden state at position p, over all windows of a document and [CLS] and [SEP] of each
-included, its vector is v = sum_p h_p / |sum_p h_p|: the mean and its number of positions cancel.
+With h_p the hidden state at position p, times its token's weight if there are any, over all windows
+of a document and [CLS] and [SEP] of each included, its vector is v = sum_p h_p / |sum_p h_p|.
 So the cosine of two documents a and b is exactly
 
     v_a . v_b = sum_p sum_q (h_p . h_q) / (|sum h| |sum h'|),
@@ -87,6 +87,7 @@ def sum_groups(
     *,
     max_window_tokens: int,
     tokens_per_batch: int,
+    weights_V: torch.Tensor | None = None,
 ) -> NDArray[np.float64]:
     """Add up the hidden states of each group of a document's positions.
 
@@ -98,6 +99,7 @@ def sum_groups(
         num_groups: G, group 0 included.
         max_window_tokens: positions of a window, special tokens included.
         tokens_per_batch: positions encoded at once; bounds memory, with float64 [G, D].
+        weights_V: how much each token counts; all alike where None.
 
     Raises:
         CorpusError: a document of more than 32,767 windows.
@@ -111,14 +113,22 @@ def sum_groups(
     for first in range(0, len(pieces), per_batch):
         taken = pieces[first : first + per_batch]
         _add_batch(
-            sums_GD, encoder, [token_ids_L[piece] for piece in taken], [groups_L[p] for p in taken]
+            sums_GD,
+            encoder,
+            [token_ids_L[piece] for piece in taken],
+            [groups_L[piece] for piece in taken],
+            weights_V,
         )
     encoder.train(was_training)
     return sums_GD.numpy()
 
 
 def _add_batch(
-    sums_GD: torch.Tensor, encoder: Encoder, tokens: list[TokenIds], groups: list[TokenIds]
+    sums_GD: torch.Tensor,
+    encoder: Encoder,
+    tokens: list[TokenIds],
+    groups: list[TokenIds],
+    weights_V: torch.Tensor | None,
 ) -> None:
     config = encoder.config
     batch = _laid_out(tokens, config.cls_id, config.sep_id, config.pad_id)
@@ -127,6 +137,8 @@ def _add_batch(
     with torch.inference_mode():
         hidden_BPD = encoder(batch.to(next(encoder.parameters()).device))
         hidden_ND = hidden_BPD.double().cpu().flatten(0, 1)
+        if weights_V is not None:
+            hidden_ND *= weights_V.double().cpu()[batch.token_ids_BL.flatten()][:, None]
         is_position_N = groups_N != _PADDING
         sums_GD.index_add_(0, groups_N[is_position_N], hidden_ND[is_position_N])
 

@@ -18,6 +18,7 @@ class Purpose(IntEnum):
     ROW_ORDER = 1
     TRAINING_MASK = 2
     VALIDATION_MASK = 3
+    TOKEN_DROPOUT = 4
 
 
 def random_words(num_words: int, *, purpose: Purpose, seed: int, epoch: int, index: int) -> Words:
@@ -31,5 +32,6 @@ def random_words(num_words: int, *, purpose: Purpose, seed: int, epoch: int, ind
         index: of the row or sequence, from 0.
     """
     # The first counter word counts the blocks of one stream, so streams cannot run into each other.
-    generator = np.random.Philox(key=[seed, (purpose << 32) | epoch], counter=[0, index, 0, 0])
+    key = np.array([seed, (purpose << 32) | epoch], dtype=np.uint64)
+    generator = np.random.Philox(key=key, counter=[0, index, 0, 0])
     return np.asarray(generator.random_raw(num_words), dtype=np.uint64)

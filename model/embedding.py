@@ -1,6 +1,6 @@
-"""Whole documents to unit vectors: windows, mean over all tokens of all windows, normalised once.
+"""Whole documents to unit vectors: windows, sum over all tokens of all windows, normalised once.
 
-Shape letters: T documents, W windows, D embedding width, K layers.
+Shape letters: T documents, W windows, D embedding width, K layers, V tokens of the vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +16,9 @@ from torch import Tensor
 from model.batch import Batch, batch_from_sequences
 from model.encoder import Encoder
 from model.errors import ArtifactError, CorpusError
-from model.pooling import mean_pool
+from model.pooling import sum_pool
 
 TokenIds = NDArray[np.integer]
-Pool = Callable[[Tensor, Batch], Tensor]
 
 SPECIALS_PER_WINDOW = 2  # [CLS] and [SEP]
 _MAX_WINDOWS = np.iinfo(np.int16).max
@@ -103,12 +102,12 @@ def embed_documents(
     *,
     max_window_tokens: int,
     tokens_per_batch: int,
-    pool: Pool = mean_pool,
+    weights_V: Tensor | None = None,
     precision: torch.dtype = torch.float32,
 ) -> DocumentVectors:
     """Embed whole documents, however long, one unit vector each.
 
-    A document's vector is the mean over all positions of all its windows ([CLS] and [SEP] of each
+    A document's vector is the sum over all positions of all its windows ([CLS] and [SEP] of each
     included), normalised once. Nothing is cut off. In float32 a vector differs by at most 1e-5
     whatever its neighbours, their order and the batch budget; in bfloat16 by a cosine of 0.9999.
 
@@ -116,7 +115,7 @@ def embed_documents(
         documents: raw token ids of each document, without special tokens.
         max_window_tokens: positions of a window, special tokens included.
         tokens_per_batch: positions encoded at once, padding included; bounds memory only.
-        pool: hidden states and their batch to one vector a window.
+        weights_V: how much each token counts in the sum; all alike where None.
         precision: what matrix products are computed in; sums are float32 and float64 always.
 
     Raises:
@@ -126,15 +125,15 @@ def embed_documents(
     Cost: one forward pass over all tokens, longest windows first, so padding is a few percent.
     """
     windows = plan_windows([len(document) for document in documents], max_window_tokens)
-    means_WD = embed_windows(
+    sums_WD = embed_windows(
         encoder,
         documents,
         windows,
         tokens_per_batch=tokens_per_batch,
-        pool=pool,
+        weights_V=weights_V,
         precision=precision,
     )
-    vectors_TD = combine_windows(means_WD, windows)
+    vectors_TD = combine_windows(sums_WD, windows)
     return DocumentVectors(vectors_TD, windows.num_windows(len(documents)))
 
 
@@ -144,7 +143,7 @@ def embed_windows(
     windows: Windows,
     *,
     tokens_per_batch: int,
-    pool: Pool = mean_pool,
+    weights_V: Tensor | None = None,
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] = lambda num_windows: None,
 ) -> NDArray[np.float32]:
@@ -152,12 +151,12 @@ def embed_windows(
 
     `on_batch` hears how many windows each batch had.
     """
-    means_WD = np.empty((len(windows.starts_W), encoder.config.hidden_size), dtype=np.float32)
+    sums_WD = np.empty((len(windows.starts_W), encoder.config.hidden_size), dtype=np.float32)
     for indices, batch in _batches(encoder, documents, windows, tokens_per_batch):
         with _inference(encoder, batch, precision):
-            means_WD[indices] = pool(encoder(batch), batch).float().cpu().numpy()
+            sums_WD[indices] = sum_pool(encoder(batch), batch, weights_V).cpu().numpy()
         on_batch(len(indices))
-    return means_WD
+    return sums_WD
 
 
 def embed_layers(
@@ -167,7 +166,7 @@ def embed_layers(
     *,
     layers: Sequence[int],
     tokens_per_batch: int,
-    pool: Pool = mean_pool,
+    weights_V: Tensor | None = None,
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] = lambda num_windows: None,
 ) -> NDArray[np.float32]:
@@ -178,7 +177,7 @@ def embed_layers(
             norm; in any order.
 
     Returns:
-        means_KWD: float32, one [W, D] for each of `layers`, in their order.
+        sums_KWD: float32, one [W, D] for each of `layers`, in their order.
 
     Raises:
         ValueError: the encoder has no such layer.
@@ -190,29 +189,28 @@ def embed_layers(
     if wrong := [layer for layer in layers if not 0 <= layer <= last]:
         raise ValueError(f"layer {wrong[0]} is none of this encoder's 0 to {last}")
     shape = (len(layers), len(windows.starts_W), encoder.config.hidden_size)
-    means_KWD = np.empty(shape, dtype=np.float32)
+    sums_KWD = np.empty(shape, dtype=np.float32)
     for indices, batch in _batches(encoder, documents, windows, tokens_per_batch):
         with _inference(encoder, batch, precision):
             for seen in encoder.observe(batch):
                 if seen.layer in layers:
-                    pooled_SD = pool(seen.hidden_BLD, batch).float().cpu().numpy()
+                    pooled_SD = sum_pool(seen.hidden_BLD, batch, weights_V).cpu().numpy()
                     for place in np.flatnonzero(np.equal(layers, seen.layer)):
-                        means_KWD[place, indices] = pooled_SD
+                        sums_KWD[place, indices] = pooled_SD
         on_batch(len(indices))
-    return means_KWD
+    return sums_KWD
 
 
-def combine_windows(means_WD: NDArray[np.float32], windows: Windows) -> NDArray[np.float32]:
-    """One unit vector a document from its windows' means, weighted by their positions.
+def combine_windows(sums_WD: NDArray[np.float32], windows: Windows) -> NDArray[np.float32]:
+    """One unit vector a document from its windows' sums.
 
     Returns:
         vectors_TD: float32. Sums are float64, in window order.
     """
-    if not len(means_WD):
-        return means_WD
-    sums_WD = means_WD.astype(np.float64) * windows.num_positions_W[:, None]
+    if not len(sums_WD):
+        return sums_WD
     first_windows_T = np.flatnonzero(np.diff(windows.documents_W, prepend=-1))
-    return normalized(np.add.reduceat(sums_WD, first_windows_T, axis=0))
+    return normalized(np.add.reduceat(sums_WD.astype(np.float64), first_windows_T, axis=0))
 
 
 def normalized(vectors_TD: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -134,5 +134,6 @@ def _between(low: Indices | int, high: Indices, uniform_P: NDArray[np.float64]) 
 
 def _uniform(seed: int, step: int, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Numbers in [0, 1) for one step. The key's second word lies below those of model.counter."""
-    words = np.random.Philox(key=[seed, step]).random_raw(shape[0] * shape[1])
+    key = np.array([seed, step], dtype=np.uint64)
+    words = np.random.Philox(key=key).random_raw(shape[0] * shape[1])
     return (words >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53

@@ -17,12 +17,14 @@ from model.contrastive import contrastive_loss
 from model.embedding import autocast
 from model.encoder import Encoder
 from model.errors import ArtifactError, TrainingError
-from model.pooling import mean_pool
+from model.pooling import sum_pool
 from model.schedule import rate_factor
+from model.token_weights import TokenWeights
 
 Spans = Sequence[NDArray[np.integer]]
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_LOG_WEIGHTS = "token_weights.log"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,7 @@ class TuningSettings:
         learning_rate: of AdamW, at its peak.
         embedding_learning_rate: the same for the embedding table, whose rows learn only when
             their token occurs.
+        weight_learning_rate: the same for the logarithms of the tokens' weights.
         warmup_frac: part of the run in which the rate rises.
         weight_decay: decoupled, on matrices; not on norms.
         temperature: of the contrastive loss.
@@ -44,6 +47,7 @@ class TuningSettings:
     max_steps: int
     learning_rate: float
     embedding_learning_rate: float
+    weight_learning_rate: float
     warmup_frac: float
     weight_decay: float
     temperature: float
@@ -61,20 +65,26 @@ def rate_factor_at(step: int, settings: TuningSettings) -> float:
 
 
 class Tuner:
-    """An encoder under contrastive training, with the optimizer's state.
+    """An encoder and its token weights under contrastive training, with the optimizer's state.
 
-    Its future depends on the encoder's weights, `optimizer_tensors` and the step only.
+    Their future depends on the encoder's weights, `state_tensors` and the step only.
     """
 
     def __init__(
-        self, encoder: Encoder, settings: TuningSettings, *, precision: torch.dtype = torch.float32
+        self,
+        encoder: Encoder,
+        weights: TokenWeights,
+        settings: TuningSettings,
+        *,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         self.encoder = encoder
+        self.weights = weights
         self.settings = settings
         self._precision = precision
         self._device = next(encoder.parameters()).device
         self._optimizer = torch.optim.AdamW(
-            _parameter_groups(encoder, settings), lr=0.0, fused=True
+            _parameter_groups(encoder, weights, settings), lr=0.0, fused=True
         )
 
     def update(self, step: int, firsts: Spans, seconds: Spans) -> float:
@@ -89,7 +99,7 @@ class Tuner:
         loss = self._loss(firsts, seconds)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        norm = nn.utils.clip_grad_norm_(self.encoder.parameters(), self.settings.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(self._parameters().values(), self.settings.max_grad_norm)
         if not torch.isfinite(norm + loss.detach()):
             raise TrainingError(
                 f"tune step {step}: the loss is {loss.item():.4g} and its gradient {norm:.4g}: "
@@ -98,28 +108,40 @@ class Tuner:
         self._optimizer.step()
         return float(loss.item())
 
-    def optimizer_tensors(self) -> dict[str, Tensor]:
-        """The optimizer's state by ``moment.parameter``; empty before the first update."""
-        return {
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The token weights' logarithms, and the optimizer's state by ``moment.parameter``, which
+        before the first update there is none of."""
+        moments = {
             f"{moment}.{name}": self._optimizer.state[parameter][moment]
-            for name, parameter in self.encoder.named_parameters()
+            for name, parameter in self._parameters().items()
             for moment in _MOMENTS
             if parameter in self._optimizer.state
         }
+        return {_LOG_WEIGHTS: self.weights.log_weights_V.detach(), **moments}
 
-    def restore_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up a state that `optimizer_tensors` gave.
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up a state that `state_tensors` gave.
 
         Raises:
-            ArtifactError: a moment is absent, or its shape is not its parameter's.
+            ArtifactError: a tensor is absent, or its shape is not its parameter's.
         """
-        for name, parameter in self.encoder.named_parameters():
-            moments = {moment: _moment(tensors, moment, name) for moment in _MOMENTS}
+        with torch.no_grad():
+            self.weights.log_weights_V.copy_(_tensor(tensors, _LOG_WEIGHTS))
+        if len(tensors) == 1:
+            return
+        for name, parameter in self._parameters().items():
+            moments = {moment: _tensor(tensors, f"{moment}.{name}") for moment in _MOMENTS}
             if moments["exp_avg"].shape != parameter.shape:
                 raise ArtifactError(f"the checkpoint's optimizer state does not fit {name}")
             self._optimizer.state[parameter] = {
                 moment: tensor.to(self._device) for moment, tensor in moments.items()
             }
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        return {
+            **dict(self.encoder.named_parameters()),
+            _LOG_WEIGHTS: self.weights.log_weights_V,
+        }
 
     def _loss(self, firsts: Spans, seconds: Spans) -> Tensor:
         config = self.encoder.config
@@ -132,7 +154,7 @@ class Tuner:
         ).to(self._device)
         with autocast(self._device, self._precision):
             hidden_BLD = self.encoder(batch)
-        vectors_SD = mean_pool(hidden_BLD, batch)
+        vectors_SD = sum_pool(hidden_BLD, batch, self.weights())
         return contrastive_loss(
             vectors_SD[: len(firsts)],
             vectors_SD[len(firsts) :],
@@ -147,30 +169,36 @@ def train(
     *,
     first_step: int,
     on_step: Callable[[int, float], None],
+    is_enough: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run the updates from `first_step` to the last.
+    """Run the updates from `first_step` to the last, or until it is enough.
 
     Args:
         draw: the span pairs of a step; a pure function of it.
         first_step: updates that were done before.
         on_step: hears, after each update, how many are done and the loss of the last.
+        is_enough: asked before each update.
 
     Raises:
         TrainingError: the loss is no longer finite.
     """
     for step in range(first_step, tuner.settings.max_steps):
+        if is_enough():
+            return
         loss = tuner.update(step, *draw(step))
         on_step(step + 1, loss)
 
 
-def _moment(tensors: Mapping[str, Tensor], moment: str, name: str) -> Tensor:
+def _tensor(tensors: Mapping[str, Tensor], name: str) -> Tensor:
     try:
-        return tensors[f"{moment}.{name}"]
+        return tensors[name]
     except KeyError:
-        raise ArtifactError(f"the checkpoint has no optimizer state for {name}") from None
+        raise ArtifactError(f"the checkpoint has no {name}") from None
 
 
-def _parameter_groups(encoder: Encoder, settings: TuningSettings) -> list[dict[str, object]]:
+def _parameter_groups(
+    encoder: Encoder, weights: TokenWeights, settings: TuningSettings
+) -> list[dict[str, object]]:
     table = encoder.embeddings.tok_embeddings.weight
     others = [parameter for parameter in encoder.parameters() if parameter is not table]
     return [
@@ -187,6 +215,11 @@ def _parameter_groups(encoder: Encoder, settings: TuningSettings) -> list[dict[s
         {
             "params": [parameter for parameter in others if parameter.ndim <= 1],
             "peak_lr": settings.learning_rate,
+            "weight_decay": 0.0,
+        },
+        {
+            "params": [weights.log_weights_V],
+            "peak_lr": settings.weight_learning_rate,
             "weight_decay": 0.0,
         },
     ]

@@ -42,6 +42,11 @@ def checkpoint_steps(max_steps: int, num_checkpoints: int) -> list[int]:
     return sorted({-(-max_steps * share // num_checkpoints) for share in shares})
 
 
+def checkpoint_folder(folder: Path, step: int) -> Path:
+    """Where below `folder` the checkpoint of that step is."""
+    return folder / f"step-{step:08d}"
+
+
 def write_checkpoint(
     folder: Path, step: int, write_files: Callable[[Path], None], *, scheduled: bool = True
 ) -> Path:
@@ -56,7 +61,7 @@ def write_checkpoint(
         write_files: writes the checkpoint's files into the empty folder it is handed.
         scheduled: whether it is to be part of the result.
     """
-    final = folder / f"step-{step:08d}"
+    final = checkpoint_folder(folder, step)
     partial = folder / f".writing-{final.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

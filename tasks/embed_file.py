@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model.embedding import embed_documents
 from model.errors import CorpusError, RequestError
-from tasks.embedder import TOKENS_PER_BATCH, Embedder, EmbedderSummary, cut
+from tasks.embedder import Embedder, EmbedderSummary, cut
 from tasks.export.columns import vector_fields
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
@@ -168,12 +167,7 @@ def _embedded(
     documents: Sequence[Candidate], embedder: Embedder, schema: pa.Schema, dim: int
 ) -> pa.Table:
     tokens = embedder.tokenize([document.text for document in documents])
-    vectors = embed_documents(
-        embedder.encoder,
-        tokens,
-        max_window_tokens=embedder.about.max_window_tokens,
-        tokens_per_batch=TOKENS_PER_BATCH,
-    )
+    vectors = embedder.embed(tokens)
     columns = {
         "doc_id": [document.doc_id for document in documents],
         "content_sha256": [document.content_sha256 for document in documents],

@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+from torch import Tensor
 
-from model.embedding import embed_documents, normalized
+from model.embedding import DocumentVectors, embed_documents, normalized
 from model.encoder import Encoder
 from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
+from tasks.token_weights import WEIGHTED_MEAN, read_token_weights
 
 SUMMARY = "embedder.json"
+MEAN = "mean"
 TOKENS_PER_BATCH = 2048  # stays in the caches of a processor
 
 
@@ -25,7 +28,8 @@ class EmbedderSummary:
     """What embedder.json says.
 
     Attributes:
-        pooling: how positions become one vector; "mean" is the only one there is.
+        pooling: how positions become one vector; "mean" or "weighted_mean", which has a weight for
+            each token of the vocabulary.
         dim: width D of a vector.
         matryoshka_dims: prefixes of a vector that are embeddings too, after normalising again.
         max_window_tokens: positions of a window, [CLS] and [SEP] included.
@@ -50,8 +54,10 @@ class EmbedderSummary:
             summary = cls(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise ArtifactError(f"{path} describes no embedder ({error}): run tune again") from None
-        if summary.pooling != "mean":
-            raise ArtifactError(f"{path} asks for {summary.pooling!r} pooling: only mean is known")
+        if summary.pooling not in (MEAN, WEIGHTED_MEAN):
+            raise ArtifactError(
+                f"{path} asks for {summary.pooling!r} pooling, which this version does not know"
+            )
         return summary
 
     def check_dim(self, dim: int) -> None:
@@ -78,12 +84,24 @@ class EmbedderSummary:
 
 
 class Embedder:
-    """An encoder with its tokenizer and the rule that makes one vector of a document."""
+    """An encoder with its tokenizer and the rule that makes one vector of a document.
 
-    def __init__(self, encoder: Encoder, tokenizer: Tokenizer, about: EmbedderSummary) -> None:
+    Attributes:
+        weights_V: how much each token of the vocabulary counts, on the encoder's device; None
+            where all count alike.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        tokenizer: Tokenizer,
+        about: EmbedderSummary,
+        weights_V: Tensor | None = None,
+    ) -> None:
         self.encoder = encoder
         self.tokenizer = tokenizer
         self.about = about
+        self.weights_V = weights_V
 
     @classmethod
     def load(cls, folder: Path, device: torch.device | str = "cpu") -> Self:
@@ -94,7 +112,10 @@ class Embedder:
         """
         about = EmbedderSummary.read(folder)
         encoder = load_encoder(folder).to(device).eval()
-        return cls(encoder, load_tokenizer(folder / "tokenizer.json"), about)
+        weights_V = None
+        if about.pooling == WEIGHTED_MEAN:
+            weights_V = read_token_weights(folder, encoder.config.vocab_size).to(device)
+        return cls(encoder, load_tokenizer(folder / "tokenizer.json"), about, weights_V)
 
     def tokenize(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token ids of each text, without special tokens and without a limit."""
@@ -109,13 +130,26 @@ class Embedder:
         Raises:
             CorpusError, ArtifactError: as `model.embedding.embed_documents`.
         """
-        documents = embed_documents(
+        return self.embed(self.tokenize(texts), tokens_per_batch=tokens_per_batch).vectors
+
+    def embed(
+        self,
+        documents: Sequence[NDArray[np.integer]],
+        *,
+        tokens_per_batch: int = TOKENS_PER_BATCH,
+    ) -> DocumentVectors:
+        """Embed whole documents of token ids, without special tokens.
+
+        Raises:
+            CorpusError, ArtifactError: as `model.embedding.embed_documents`.
+        """
+        return embed_documents(
             self.encoder,
-            self.tokenize(texts),
+            documents,
             max_window_tokens=self.about.max_window_tokens,
             tokens_per_batch=tokens_per_batch,
+            weights_V=self.weights_V,
         )
-        return documents.vectors
 
 
 def cut(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:

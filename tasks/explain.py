@@ -10,7 +10,7 @@ import regex
 from numpy.typing import NDArray
 
 from model.attribution import SPECIAL_GROUP, Attribution, attribute, sum_groups
-from model.errors import ArtifactError, RequestError
+from model.errors import ArtifactError
 from tasks.embedder import TOKENS_PER_BATCH, Embedder
 from tasks.passages import texts_of
 from tasks.search import Searcher
@@ -104,7 +104,7 @@ def explain(
         export made them.
 
     Raises:
-        RequestError: the dataset has no such document, or the embedder does not pool linearly.
+        RequestError: the dataset has no such document.
         ArtifactError: the corpus no longer has a document's text, or a file is missing or damaged.
     """
     searcher = Searcher.open(dataset=dataset, embedder=embedder, corpus=corpus)
@@ -123,16 +123,8 @@ def explain(
 def explain_texts(embedder: Embedder, left: str, right: str, *, num_words: int) -> Explanation:
     """Take the cosine of two texts apart.
 
-    Raises:
-        RequestError: the embedder does not pool linearly.
-
     Cost: both are embedded whole; memory is a batch's hidden states and one vector a distinct word.
     """
-    if embedder.about.pooling != "mean":
-        raise RequestError(
-            f"explain: {embedder.about.pooling!r} pooling is no plain mean, so the cosine is no "
-            "sum of terms of words"
-        )
     left_words, right_words = _document(embedder, left), _document(embedder, right)
     found = attribute(_sums(embedder, left_words), _sums(embedder, right_words))
     pairs = _pairs(found, left_words, right_words, num_words)
@@ -155,6 +147,7 @@ def _sums(embedder: Embedder, document: _Document) -> NDArray[np.float64]:
         len(document.names),
         max_window_tokens=embedder.about.max_window_tokens,
         tokens_per_batch=TOKENS_PER_BATCH,
+        weights_V=embedder.weights_V,
     )
 
 

@@ -25,7 +25,7 @@ _TEXTS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class EncoderSystem(Symmetric):
-    """An encoder with the embedder's tokenizer, windows and mean pooling.
+    """An encoder with the embedder's tokenizer and windows.
 
     Attributes:
         name: its name in the tables.
@@ -53,9 +53,9 @@ class EncoderSystem(Symmetric):
 
 
 class BagOfTokens(Symmetric):
-    """The mean of the embedder's own token embeddings, without any layer: blind to context.
+    """The embedder's own token embeddings, weighted as it weights them, without any layer.
 
-    What the encoder is worth is how far the embedder is above this.
+    Blind to context: what the encoder is worth is how far the embedder is above this.
     """
 
     name = "bag"
@@ -68,7 +68,10 @@ class BagOfTokens(Symmetric):
         weight_VD = embeddings.tok_embeddings.weight
         with torch.inference_mode():
             table_1VD = embeddings(torch.arange(len(weight_VD), device=weight_VD.device)[None])
-        self._table_VD: NDArray[np.float32] = table_1VD[0].float().cpu().numpy()
+            table_VD = embedder.encoder.final_norm(table_1VD[0]).float()
+            if embedder.weights_V is not None:
+                table_VD = table_VD * embedder.weights_V[:, None]
+        self._table_VD: NDArray[np.float32] = table_VD.cpu().numpy()
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32 [N, D]; rows of unit length, zero without a token."""

@@ -124,17 +124,18 @@ class ShardExporter:
         lengths = [len(document) for document in tokens]
         windows = plan_windows(lengths, self.embedders.about.max_window_tokens)
         progress = WindowProgress(self.progress, len(tokens), len(windows.starts_W))
-        with self.embedders.borrowed() as encoder:
-            device = next(encoder.parameters()).device
-            means_WD = embed_windows(
-                encoder,
+        with self.embedders.borrowed() as embedder:
+            device = next(embedder.encoder.parameters()).device
+            sums_WD = embed_windows(
+                embedder.encoder,
                 tokens,
                 windows,
                 tokens_per_batch=self.config.tokens_per_batch or tokens_per_batch(device),
                 precision=self.precision,
+                weights_V=embedder.weights_V,
                 on_batch=progress.add_windows,
             )
-        return fresh_vectors(lengths, windows, means_WD, self.config)
+        return fresh_vectors(lengths, windows, sums_WD, self.config)
 
     def _write(
         self, shard: int, schema: pa.Schema, documents: pa.Table, rows: RowPlan, vectors: Vectors

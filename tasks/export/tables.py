@@ -44,7 +44,7 @@ class Vectors:
 def fresh_vectors(
     lengths: Sequence[int],
     windows: Windows,
-    means_WD: NDArray[np.float32],
+    sums_WD: NDArray[np.float32],
     config: ExportConfig,
 ) -> Vectors:
     """What the encoder gave, in the forms asked for.
@@ -52,7 +52,7 @@ def fresh_vectors(
     Args:
         lengths: tokens of each document, without special tokens.
         windows: of all documents, in order.
-        means_WD: each window's pooled vector.
+        sums_WD: each window's pooled vector.
 
     Raises:
         ArtifactError: a vector is not finite or not of unit length.
@@ -60,14 +60,14 @@ def fresh_vectors(
     documents = {
         "n_tokens": pa.array(np.array(lengths, dtype=np.int32)),
         "n_windows": pa.array(windows.num_windows(len(lengths))),
-        **vector_columns(combine_windows(means_WD, windows), config),
+        **vector_columns(combine_windows(sums_WD, windows), config),
     }
     if config.level == "document":
         return Vectors(pa.table(documents), None)
     chunks = {
         "start_token": pa.array(windows.starts_W.astype(np.int32)),
         "n_tokens": pa.array((windows.stops_W - windows.starts_W).astype(np.int32)),
-        **vector_columns(normalized(means_WD), config),
+        **vector_columns(normalized(sums_WD), config),
     }
     return Vectors(pa.table(documents), pa.table(chunks))
 

@@ -8,7 +8,6 @@ from threading import BoundedSemaphore
 
 import torch
 
-from model.encoder import Encoder
 from tasks.embedder import Embedder
 from tasks.runtime.devices import pick_device
 
@@ -42,11 +41,11 @@ class Embedders:
         return cls([Embedder.load(folder, device) for device in devices])
 
     @contextmanager
-    def borrowed(self) -> Iterator[Encoder]:
-        """An encoder that nobody else uses inside the block."""
+    def borrowed(self) -> Iterator[Embedder]:
+        """An embedder that nobody else uses inside the block."""
         embedder = self._free.get()
         try:
-            yield embedder.encoder
+            yield embedder
         finally:
             self._free.put(embedder)
 

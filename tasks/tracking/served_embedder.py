@@ -1,8 +1,8 @@
 """The registered embedder, as code MLflow keeps beside the weights and runs when it is loaded.
 
-Embeds whole documents as `corpusmith embed` does: windows, mean over all positions of all windows,
-normalised once. Stands alone: MLflow copies this one file and may run it where corpusmith is not
-installed.
+Embeds whole documents as `corpusmith embed` does: windows, weighted sum over all positions of all
+windows, normalised once. Stands alone: MLflow copies this one file and may run it where corpusmith
+is not installed.
 
 Shape letters: W windows of a batch, L positions of the longest, D embedding width, N texts.
 """
@@ -37,8 +37,8 @@ class DocumentEmbedder(PythonModel):
         """
         folder = Path(context.artifacts[ARTIFACT])
         about = json.loads((folder / "embedder.json").read_text("utf-8"))
-        if about["pooling"] != "mean":
-            raise ValueError(f"{folder} asks for {about['pooling']!r} pooling: only mean is known")
+        if about["pooling"] != "weighted_mean":
+            raise ValueError(f"{folder} asks for {about['pooling']!r} pooling, unknown here")
         dims = {about["dim"], *about["matryoshka_dims"]}
         self._dim = (context.model_config or {}).get(DIM) or about["dim"]
         if self._dim not in dims:
@@ -49,6 +49,9 @@ class DocumentEmbedder(PythonModel):
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._encoder = AutoModel.from_pretrained(str(folder)).float().eval()
+        weighting = json.loads((folder / "1_WordWeights" / "config.json").read_text("utf-8"))
+        weights = [weighting["word_weights"][token] for token in weighting["vocab"]]
+        self._weights_V = torch.tensor(weights, dtype=torch.float64)
 
     def predict(self, context: PythonModelContext, model_input: list[str]) -> NDArray[np.float32]:
         """Embed whole texts: float32 [number of texts, dimension], each row of unit length."""
@@ -84,7 +87,7 @@ class DocumentEmbedder(PythonModel):
         return batches
 
     def _sums(self, windows: list[list[int]]) -> NDArray[np.float64]:
-        """The sum of the hidden states of each window, float64 [W, D]."""
+        """The weighted sum of the hidden states of each window, float64 [W, D]."""
         config = self._encoder.config
         rows = [[config.cls_token_id, *ids, config.sep_token_id] for ids in windows]
         longest = max(map(len, rows))
@@ -92,7 +95,8 @@ class DocumentEmbedder(PythonModel):
         mask_WL = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
         with torch.inference_mode():
             hidden_WLD = self._encoder(ids_WL, attention_mask=mask_WL).last_hidden_state
-            sums_WD: NDArray[np.float64] = (hidden_WLD.double() * mask_WL[..., None]).sum(1).numpy()
+            weights_WL = self._weights_V[ids_WL] * mask_WL
+            sums_WD: NDArray[np.float64] = (hidden_WLD * weights_WL[..., None]).sum(1).numpy()
         return sums_WD
 
 

@@ -10,7 +10,28 @@ from tasks.settings import StageConfig, incidental
 class TuneConfig(StageConfig):
     """How the encoder learns which spans belong to one document."""
 
-    max_steps: int = Field(200, ge=1, description="optimizer updates")
+    token_vectors: Literal["corpus", "pretrained"] = Field(
+        "corpus",
+        description="what tokens start from: the texts they stand in, or the pretrained encoder",
+    )
+    bag_steps: int = Field(
+        60, ge=0, description="updates of token vectors and weights before any layer is used"
+    )
+    bag_documents_per_batch: int = Field(
+        700, ge=2, description="documents in one of these; each is the others' negative"
+    )
+    # On 1,027 news articles recall@1 of 500 others was 0.758 after 50 updates with half of the
+    # tokens dropped and 0.766 with 0.7 or 0.8; without training 0.738.
+    token_dropout: float = Field(
+        0.75, ge=0, lt=1, description="share of a span's tokens left out in these"
+    )
+    bag_learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="of AdamW for token vectors in these, at its peak"
+    )
+    weight_learning_rate: float = Field(
+        0.02, gt=0, le=1, description="of AdamW for the logarithms of tokens' weights, at its peak"
+    )
+    max_steps: int = Field(200, ge=1, description="optimizer updates of the whole encoder")
     documents_per_batch: int = Field(
         128, ge=2, description="documents in one update; the others are each one's negatives"
     )
@@ -27,12 +48,9 @@ class TuneConfig(StageConfig):
         None,
         description="prefixes of the vector to train (default: the whole, a half, a quarter)",
     )
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="of AdamW, at its peak")
-    # One rate for all parameters leaves much unlearned: the rows of the table move only when
-    # their token occurs. On documentation strings (0.5M tokens, 310 pairs of halves, 60 steps)
-    # recall@1 rose from 0.18 to 0.26 at 1e-3 for all, and to 0.30 at 3e-3 to 1e-2 for the table.
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="of AdamW, at its peak")
     embedding_learning_rate: float = Field(
-        1e-2, gt=0, le=1, description="of AdamW for the embedding table, at its peak"
+        5e-4, gt=0, le=1, description="of AdamW for the embedding table, at its peak"
     )
     warmup_frac: float = Field(0.1, ge=0, lt=1, description="part of the run in which it rises")
     weight_decay: float = Field(0.01, ge=0, le=1, description="of matrices, per unit rate")
@@ -55,7 +73,10 @@ class TuneConfig(StageConfig):
         512, ge=2, description="most validation documents to look for by their halves"
     )
     num_checkpoints: int = Field(
-        4, ge=4, description="checkpoints over the run, each with a validation"
+        8, ge=4, description="checkpoints over the run, each with a validation"
+    )
+    patience: int = Field(
+        3, ge=1, description="validations in a row without a gain after which to stop"
     )
     seed: int = Field(0, ge=0, lt=2**64, description="of batches and spans")
     precision: Literal["auto", "fp32", "bf16"] = Field(

@@ -5,32 +5,44 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from model.encoder import Encoder
 from model.huggingface import save_encoder
-from tasks.embedder import EmbedderSummary
+from tasks.embedder import EmbedderSummary, load_tokenizer
+from tasks.token_weights import FOLDER as WEIGHTS_FOLDER
+from tasks.token_weights import write_token_weights
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
+_POOLING = "2_Pooling"
 _MODULES = (
     ("", "sentence_transformers.models.Transformer"),
-    ("1_Pooling", "sentence_transformers.models.Pooling"),
-    ("2_Normalize", "sentence_transformers.models.Normalize"),
+    (WEIGHTS_FOLDER, "sentence_transformers.models.WordWeights"),
+    (_POOLING, "sentence_transformers.models.Pooling"),
+    ("3_Normalize", "sentence_transformers.models.Normalize"),
 )
 
 
 def write_embedder(
-    folder: Path, encoder: Encoder, about: EmbedderSummary, tokenizer_folder: Path
+    folder: Path,
+    encoder: Encoder,
+    weights_V: Tensor,
+    about: EmbedderSummary,
+    tokenizer_folder: Path,
 ) -> None:
-    """Write encoder, tokenizer and the description of both kinds.
+    """Write encoder, token weights, tokenizer and the description of both kinds.
 
     Args:
         folder: exists; files of the same names are overwritten.
         encoder: its weights are written in float32.
+        weights_V: float32, how much each token counts in a document's vector.
         about: what embedder.json will say.
         tokenizer_folder: where pretraining put the tokenizer's files.
     """
     save_encoder(encoder, folder)
     _copy_tokenizer(tokenizer_folder, folder, about.max_window_tokens)
     about.write(folder)
+    write_token_weights(folder, weights_V, _vocabulary(folder, len(weights_V)))
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": kind}
         for index, (path, kind) in enumerate(_MODULES)
@@ -44,8 +56,8 @@ def write_embedder(
         folder / "config_sentence_transformers.json",
         {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "cosine"},
     )
-    (folder / "1_Pooling").mkdir(exist_ok=True)
-    _write_json(folder / "1_Pooling" / "config.json", _pooling(about.dim))
+    (folder / _POOLING).mkdir(exist_ok=True)
+    _write_json(folder / _POOLING / "config.json", _pooling(about.dim))
 
 
 def _pooling(dim: int) -> dict[str, Any]:
@@ -57,6 +69,12 @@ def _pooling(dim: int) -> dict[str, Any]:
         "pooling_mode_mean_sqrt_len_tokens": False,
         "include_prompt": True,
     }
+
+
+def _vocabulary(folder: Path, vocab_size: int) -> list[str]:
+    """Every token by its id; ids that the tokenizer does not use have names of their own."""
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    return [tokenizer.id_to_token(index) or f"[unused {index}]" for index in range(vocab_size)]
 
 
 def _copy_tokenizer(source: Path, folder: Path, max_window_tokens: int) -> None:

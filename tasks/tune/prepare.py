@@ -1,24 +1,30 @@
 """Puts a tuning run together from the settings and the upstream artifacts."""
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from model.config import EncoderConfig
 from model.embedding import SPECIALS_PER_WINDOW
+from model.encoder import Encoder
 from model.errors import RequestError
 from model.huggingface import load_encoder
 from model.initialization import scale_branches
 from model.spans import SpanSampler
 from model.tuning import Tuner, TuningSettings
-from tasks.embedder import EmbedderSummary
+from tasks.embedder import EmbedderSummary, load_tokenizer
 from tasks.runtime.devices import pick_device, pick_precision
 from tasks.stage import Reporter, StageContext
+from tasks.token_weights import WEIGHTED_MEAN
 from tasks.tokens import TokenizedCorpus
+from tasks.tune.bag import start_from_corpus, starting_weights, train_token_vectors
 from tasks.tune.config import TuneConfig
-from tasks.tune.documents import Usable, training_documents, validation_documents
+from tasks.tune.documents import TokenIds, Usable, training_documents, validation_documents
 from tasks.tune.folder import write_embedder
+from tasks.tune.token_kinds import token_kinds
 from tasks.tune.training import TuningRun
 from tasks.tune.validation import HalfDocuments
 
@@ -43,18 +49,40 @@ def prepare(context: StageContext) -> TuningRun:
     about = describe(config, encoder.config)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     usable = training_documents(tokens.documents("train"), config, context.report)
+    tuner = _tuner(encoder, usable.documents, config, about, pretrained)
     return TuningRun(
-        tuner=Tuner(encoder, tuning_settings(config, about), precision=precision),
+        tuner=tuner,
+        train_bag=partial(train_token_vectors, tuner, usable.documents, config, context.report),
         sampler=_sampler(usable, config, about, context.report),
         documents=usable.documents,
         validation=_validation(tokens, config, about, precision, context.report),
         num_checkpoints=config.num_checkpoints,
+        patience=config.patience,
         folder=context.output / CHECKPOINTS,
-        write_embedder=partial(
-            write_embedder, encoder=encoder, about=about, tokenizer_folder=pretrained
-        ),
+        write_embedder=partial(_write_embedder, tuner, about, pretrained),
         report=context.report,
     )
+
+
+def _tuner(
+    encoder: Encoder,
+    documents: Sequence[TokenIds],
+    config: TuneConfig,
+    about: EmbedderSummary,
+    pretrained: Path,
+) -> Tuner:
+    device = next(encoder.parameters()).device
+    tokenizer = load_tokenizer(pretrained / "tokenizer.json")
+    kinds_V = token_kinds(tokenizer, encoder.config.vocab_size)
+    if config.token_vectors == "corpus":
+        start_from_corpus(encoder, documents, kinds_V, config.seed)
+    weights = starting_weights(documents, kinds_V).to(device)
+    precision = pick_precision(config.precision, device)
+    return Tuner(encoder, weights, tuning_settings(config, about), precision=precision)
+
+
+def _write_embedder(tuner: Tuner, about: EmbedderSummary, pretrained: Path, folder: Path) -> None:
+    write_embedder(folder, tuner.encoder, tuner.weights().detach(), about, pretrained)
 
 
 def describe(config: TuneConfig, encoder: EncoderConfig) -> EmbedderSummary:
@@ -77,7 +105,7 @@ def describe(config: TuneConfig, encoder: EncoderConfig) -> EmbedderSummary:
             "was trained on: lower it or raise tokenize.row_tokens"
         )
     return EmbedderSummary(
-        pooling="mean",
+        pooling=WEIGHTED_MEAN,
         dim=dim,
         matryoshka_dims=sorted({*dims, dim}, reverse=True),
         max_window_tokens=window,
@@ -91,6 +119,7 @@ def tuning_settings(config: TuneConfig, about: EmbedderSummary) -> TuningSetting
         max_steps=config.max_steps,
         learning_rate=config.learning_rate,
         embedding_learning_rate=config.embedding_learning_rate,
+        weight_learning_rate=config.weight_learning_rate,
         warmup_frac=config.warmup_frac,
         weight_decay=config.weight_decay,
         temperature=config.temperature,

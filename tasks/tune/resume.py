@@ -11,7 +11,12 @@ from safetensors.torch import load_file, save_file
 from model.errors import ArtifactError
 from model.huggingface import load_encoder
 from model.tuning import Tuner
-from tasks.checkpoints import Checkpoint, newest_checkpoint, write_checkpoint
+from tasks.checkpoints import (
+    Checkpoint,
+    checkpoint_folder,
+    newest_checkpoint,
+    write_checkpoint,
+)
 
 _OPTIMIZER = "optimizer.safetensors"
 _STATE = "state.json"
@@ -23,10 +28,12 @@ class Progress:
 
     Attributes:
         step: updates done.
-        history: what was measured, by step, oldest first.
+        before: what was measured before anything was trained.
+        history: what was measured, by step, oldest first; step 0 is the trained bag of tokens.
     """
 
     step: int = 0
+    before: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -41,14 +48,14 @@ def save_progress(
 
     def write_files(partial: Path) -> None:
         write_embedder(partial)
-        save_file(tuner.optimizer_tensors(), partial / _OPTIMIZER)
+        save_file(tuner.state_tensors(), partial / _OPTIMIZER)
         (partial / _STATE).write_text(json.dumps(asdict(progress), indent=1), "utf-8")
 
     write_checkpoint(folder, progress.step, write_files)
 
 
-def resume(folder: Path, tuner: Tuner, on_damaged: Callable[[Path], None]) -> Progress:
-    """Put `tuner` where the newest whole checkpoint below `folder` left off, if there is one.
+def resume(folder: Path, tuner: Tuner, on_damaged: Callable[[Path], None]) -> Progress | None:
+    """Put `tuner` where the newest whole checkpoint below `folder` left off; None without one.
 
     Everything after it is then the same, bit for bit, as in a run that was not interrupted.
 
@@ -57,14 +64,25 @@ def resume(folder: Path, tuner: Tuner, on_damaged: Callable[[Path], None]) -> Pr
     """
     checkpoint = newest_checkpoint(folder, on_damaged=on_damaged)
     if checkpoint is None:
-        return Progress()
+        return None
     tuner.encoder.load_state_dict(load_encoder(checkpoint.folder).state_dict())
     return _read(checkpoint, tuner)
 
 
+def go_back(folder: Path, step: int, tuner: Tuner) -> None:
+    """Put `tuner` where the checkpoint of that step left off.
+
+    Raises:
+        ArtifactError: the checkpoint is damaged.
+    """
+    checkpoint = Checkpoint(step, checkpoint_folder(folder, step))
+    tuner.encoder.load_state_dict(load_encoder(checkpoint.folder).state_dict())
+    _read(checkpoint, tuner)
+
+
 def _read(checkpoint: Checkpoint, tuner: Tuner) -> Progress:
     try:
-        tuner.restore_optimizer(load_file(checkpoint.folder / _OPTIMIZER))
+        tuner.restore(load_file(checkpoint.folder / _OPTIMIZER))
         return Progress(**json.loads((checkpoint.folder / _STATE).read_text("utf-8")))
     except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise ArtifactError(

@@ -50,17 +50,22 @@ def _write_summary(folder: Path, config: TuneConfig, tuning: TuningRun) -> None:
         "settings": config.identity(),
         "matryoshka_dims": list(tuning.tuner.settings.matryoshka_dims),
         "num_documents": len(tuning.documents),
+        "before": tuning.progress.before,
         "history": tuning.progress.history,
+        "best_step": tuning.best_step,
     }
     (folder / TRAINING_SUMMARY).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
 
 
 def _metrics(tuning: TuningRun) -> Metrics:
-    first, last = tuning.progress.history[0], tuning.progress.history[-1]
-    metrics = {name: value for name, value in last.items() if name != "step"}
+    history = tuning.progress.history
+    best = next(entry for entry in history if entry["step"] == tuning.best_step)
+    metrics = {name: value for name, value in best.items() if name != "step"}
+    metrics["best_step"] = float(tuning.best_step)
     metrics["num_documents"] = float(len(tuning.documents))
-    if "validation_recall_at_1" in first:
-        metrics["initial_recall_at_1"] = first["validation_recall_at_1"]
+    if tuning.validation:
+        metrics["initial_recall_at_1"] = tuning.progress.before["validation_recall_at_1"]
+        metrics["bag_recall_at_1"] = history[0]["validation_recall_at_1"]
     if tuning.update_seconds:
         num_updates = len(tuning.update_seconds)
         num_seen = num_updates * tuning.sampler.documents_per_batch
@@ -70,7 +75,7 @@ def _metrics(tuning: TuningRun) -> Metrics:
 
 TUNE = Stage(
     name="tune",
-    version=1,
+    version=2,
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=run,
     tracked_files=(TRAINING_SUMMARY, EMBEDDER_SUMMARY),

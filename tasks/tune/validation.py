@@ -6,12 +6,21 @@ from typing import Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.embedding import embed_documents
 from model.encoder import Encoder
-from model.retrieval import hits_at, matching_ranks, similarity_blocks
+from model.retrieval import hits_at, matching_ranks, reciprocal_ranks, similarity_blocks
 
 _TOKENS_PER_BATCH = 8192
+
+
+@dataclass(frozen=True)
+class HalfDocumentScores:
+    """How often the right half came first, and the mean of one over its rank."""
+
+    recall_at_1: float
+    mrr: float
 
 
 @dataclass(frozen=True)
@@ -28,8 +37,8 @@ class HalfDocuments:
     max_window_tokens: int
     precision: torch.dtype
 
-    def recall_at_1(self, encoder: Encoder) -> float:
-        """Share of first halves whose nearest second half, of all, is their own."""
+    def scores(self, encoder: Encoder, weights_V: Tensor) -> HalfDocumentScores:
+        """Of first halves asking for their own second half among all."""
         firsts = [document[: len(document) // 2] for document in self.documents]
         seconds = [document[len(document) // 2 :] for document in self.documents]
         vectors = embed_documents(
@@ -38,6 +47,10 @@ class HalfDocuments:
             max_window_tokens=self.max_window_tokens,
             tokens_per_batch=_TOKENS_PER_BATCH,
             precision=self.precision,
+            weights_V=weights_V,
         ).vectors
         blocks = similarity_blocks(vectors[: len(firsts)], vectors[len(firsts) :])
-        return float(hits_at(matching_ranks(blocks), 1).mean())
+        ranks_Q = matching_ranks(blocks)
+        return HalfDocumentScores(
+            float(hits_at(ranks_Q, 1).mean()), float(reciprocal_ranks(ranks_Q).mean())
+        )

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from model.config import EncoderConfig
@@ -39,7 +40,7 @@ def write_untrained(
     encoder = Encoder(config)
     initialize(encoder, config, 0)
     about = EmbedderSummary(
-        pooling="mean",
+        pooling="weighted_mean",
         dim=config.hidden_size,
         matryoshka_dims=[config.hidden_size],
         max_window_tokens=max_window_tokens,
@@ -49,7 +50,7 @@ def write_untrained(
         vocab = Path(name) / "vocab.json"
         _learn_vocabulary(texts, vocab_size).save(str(vocab))
         TokenizerFiles(vocab, config).write(Path(name))
-        write_embedder(folder, encoder, about, Path(name))
+        write_embedder(folder, encoder, torch.ones(config.vocab_size), about, Path(name))
 
 
 def _learn_vocabulary(texts: Sequence[str], vocab_size: int) -> Tokenizer:

@@ -86,6 +86,7 @@ def _embed(
         max_window_tokens=embedder.about.max_window_tokens,
         tokens_per_batch=tokens_per_batch,
         precision=precision,
+        weights_V=embedder.weights_V,
     )
     return documents.vectors
 

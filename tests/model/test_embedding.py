@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -39,8 +41,8 @@ def random_documents(lengths: list[int], seed: int = 0) -> list[np.ndarray]:
     return [generator.integers(5, 500, size=length) for length in lengths]
 
 
-def embed(encoder: Encoder, documents: list[np.ndarray], **changed: int) -> np.ndarray:
-    asked = {"max_window_tokens": 34, "tokens_per_batch": 200}
+def embed(encoder: Encoder, documents: list[np.ndarray], **changed: Any) -> np.ndarray:
+    asked: dict[str, Any] = {"max_window_tokens": 34, "tokens_per_batch": 200}
     return embed_documents(encoder, documents, **{**asked, **changed}).vectors
 
 
@@ -68,12 +70,31 @@ def test_a_vector_is_the_mean_over_all_positions_of_all_windows(encoder: Encoder
     np.testing.assert_allclose(embed(encoder, [document])[0], expected, atol=1e-6)
 
 
+def test_a_vector_is_weighted_over_all_windows(encoder: Encoder) -> None:
+    """A token that counts for nothing may as well not be there, but for what others make of it."""
+    (document,) = random_documents([75])
+    weights_V = torch.rand(500, generator=torch.Generator().manual_seed(1))
+    total = torch.zeros(32, dtype=torch.float64)
+    for start, stop in ((0, 25), (25, 50), (50, 75)):
+        batch = batch_from_sequences(
+            [document[start:stop]], row_tokens=None, cls_id=2, sep_id=3, pad_id=0
+        )
+        hidden_LD = encoder(batch)[0].detach().double()
+        total += weights_V[batch.token_ids_BL[0]].double() @ hidden_LD
+    expected = (total / total.norm()).numpy()
+    found = embed(encoder, [document], weights_V=weights_V)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found - embed(encoder, [document])[0]).max() > 1e-3
+
+
 def test_vectors_do_not_depend_on_neighbours_order_or_budget(encoder: Encoder) -> None:
     documents = random_documents([0, 1, 5, 31, 32, 33, 64, 150, 7, 7])
-    together = embed(encoder, documents)
+    weights_V = torch.rand(500, generator=torch.Generator().manual_seed(1)) + 0.01
+    together = embed(encoder, documents, weights_V=weights_V)
     for index, document in enumerate(documents):
-        assert np.abs(embed(encoder, [document]) - together[index]).max() <= 1e-5
-    backwards = embed(encoder, documents[::-1], tokens_per_batch=16)
+        alone = embed(encoder, [document], weights_V=weights_V)
+        assert np.abs(alone - together[index]).max() <= 1e-5
+    backwards = embed(encoder, documents[::-1], tokens_per_batch=16, weights_V=weights_V)
     assert np.abs(backwards[::-1] - together).max() <= 1e-5
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 
@@ -180,8 +201,8 @@ def test_every_layer_comes_from_one_pass(encoder: Encoder) -> None:
             piece = documents[document][windows.starts_W[w] : windows.stops_W[w]]
             batch = batch_from_sequences([piece], row_tokens=None, cls_id=2, sep_id=3, pad_id=0)
             seen = next(each for each in encoder.observe(batch) if each.layer == layer)
-            expected = seen.hidden_BLD[0].detach().double().mean(0)
-            np.testing.assert_allclose(found[place, w], expected, atol=1e-5)
+            expected = seen.hidden_BLD[0].detach().double().sum(0)
+            np.testing.assert_allclose(found[place, w], expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("layer", [-1, 3])

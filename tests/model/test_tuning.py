@@ -9,6 +9,7 @@ from model.encoder import Encoder
 from model.errors import ArtifactError, TrainingError
 from model.initialization import initialize
 from model.spans import SpanSampler
+from model.token_weights import TokenWeights
 from model.tuning import Spans, Tuner, TuningSettings, rate_factor_at, train
 
 CONFIG = EncoderConfig(
@@ -18,6 +19,7 @@ SETTINGS = TuningSettings(
     max_steps=12,
     learning_rate=3e-3,
     embedding_learning_rate=3e-3,
+    weight_learning_rate=1e-2,
     warmup_frac=0.25,
     weight_decay=0.01,
     temperature=0.1,
@@ -28,7 +30,7 @@ SETTINGS = TuningSettings(
 def tuner(settings: TuningSettings = SETTINGS) -> Tuner:
     encoder = Encoder(CONFIG)
     initialize(encoder, CONFIG, 0)
-    return Tuner(encoder, settings)
+    return Tuner(encoder, TokenWeights(torch.linspace(0.1, 1.0, 200)), settings)
 
 
 def topical_documents() -> list[np.ndarray]:
@@ -77,10 +79,24 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit() -> None:
         first.update(step, *draw(step))
     second = tuner()
     second.encoder.load_state_dict(first.encoder.state_dict())
-    second.restore_optimizer({name: t.clone() for name, t in first.optimizer_tensors().items()})
+    second.restore({name: t.clone() for name, t in first.state_tensors().items()})
     assert run(second, first_step=5) == losses[5:]
     for name, value in whole.encoder.state_dict().items():
         assert torch.equal(value, second.encoder.state_dict()[name])
+    assert torch.equal(whole.weights(), second.weights())
+    assert not torch.equal(whole.weights(), tuner().weights())
+
+
+def test_training_ends_when_it_is_enough() -> None:
+    trained, losses = tuner(), list[float]()
+    train(
+        trained,
+        draw,
+        first_step=0,
+        on_step=lambda step, loss: losses.append(loss),
+        is_enough=lambda: len(losses) == 5,
+    )
+    assert losses == run(tuner())[:5]
 
 
 def test_the_optimizer_state_matters_for_a_resume() -> None:
@@ -94,21 +110,23 @@ def test_the_optimizer_state_matters_for_a_resume() -> None:
 def test_a_state_of_another_model_is_refused() -> None:
     trained = tuner()
     trained.update(0, *draw(0))
-    tensors = trained.optimizer_tensors()
+    tensors = trained.state_tensors()
     name = "exp_avg.layers.0.attn.Wo.weight"
     with pytest.raises(ArtifactError, match="does not fit"):
-        tuner().restore_optimizer(tensors | {name: torch.zeros(2, 2)})
+        tuner().restore(tensors | {name: torch.zeros(2, 2)})
     del tensors[name]
-    with pytest.raises(ArtifactError, match="no optimizer state"):
-        tuner().restore_optimizer(tensors)
+    with pytest.raises(ArtifactError, match="has no exp_avg"):
+        tuner().restore(tensors)
 
 
 def test_norms_are_not_decayed_and_the_table_has_its_own_rate() -> None:
     groups = tuner(replace(SETTINGS, embedding_learning_rate=0.5))._optimizer.param_groups
-    assert sum(len(group["params"]) for group in groups) == len(list(tuner().encoder.parameters()))
+    assert sum(len(group["params"]) for group in groups) == 1 + len(
+        list(tuner().encoder.parameters())
+    )
     (table,) = groups[0]["params"]
     assert table.shape == (CONFIG.vocab_size, CONFIG.hidden_size)
-    assert [group["peak_lr"] for group in groups] == [0.5, 3e-3, 3e-3]
+    assert [group["peak_lr"] for group in groups] == [0.5, 3e-3, 3e-3, 1e-2]
     for group in groups:
         is_decayed = group["weight_decay"] > 0
         assert {parameter.ndim > 1 for parameter in group["params"]} == {is_decayed}

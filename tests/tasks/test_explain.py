@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.errors import ArtifactError, RequestError
-from tasks.embedder import Embedder, EmbedderSummary
+from tasks.embedder import Embedder
 from tasks.explain import SPECIAL_TOKENS, WHITE_SPACE, Explanation, explain, explain_texts
 from tests.tasks.evaluate.folders import write_embedder
 from tests.tasks.test_search import Published, publish
@@ -102,12 +102,3 @@ def test_a_text_that_the_corpus_lost_is_named(published: Published, tmp_path: Pa
             embedder=published.embedder,
             corpus=other,
         )
-
-
-def test_only_linear_pooling_can_be_taken_apart(embedder: Embedder) -> None:
-    about = EmbedderSummary(
-        pooling="attention", dim=32, matryoshka_dims=[], max_window_tokens=64, layer=1
-    )
-    other = Embedder(embedder.encoder, embedder.tokenizer, about)
-    with pytest.raises(RequestError, match="no plain mean"):
-        explain_texts(other, "a", "b", num_words=1)

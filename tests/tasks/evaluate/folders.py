@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from model.config import EncoderConfig
@@ -21,6 +22,7 @@ from tasks.embedder import EmbedderSummary
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import FileEntry, Manifest, render_manifest
+from tasks.token_weights import write_token_weights
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ARCHITECTURE = EncoderConfig(
@@ -103,9 +105,17 @@ def write_embedder(folder: Path, *, seed: int = 1) -> Path:
     """An embedder; its manifest's content id depends on the seed."""
     write_encoder(folder, seed=seed)
     summary = EmbedderSummary(
-        pooling="mean", dim=32, matryoshka_dims=[32, 16, 8], max_window_tokens=64, layer=1
+        pooling="weighted_mean",
+        dim=32,
+        matryoshka_dims=[32, 16, 8],
+        max_window_tokens=64,
+        layer=1,
     )
     summary.write(folder)
+    vocab_size = ARCHITECTURE.vocab_size
+    write_token_weights(
+        folder, torch.linspace(0.2, 1.0, vocab_size), list(map(str, range(vocab_size)))
+    )
     seal(folder, "tune")
     return folder
 

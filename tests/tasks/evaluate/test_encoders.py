@@ -45,11 +45,13 @@ def test_only_the_embedder_is_cut(systems: list[System]) -> None:
     assert names == ["corpusmith", *cuts, "bag", "pretrained", "untrained"]
 
 
-def test_the_bag_is_layer_zero_without_special_tokens(folders: tuple[Path, Path]) -> None:
+def test_the_bag_is_an_encoder_without_layers_or_special_tokens(folders: tuple[Path, Path]) -> None:
     embedder = Embedder.load(folders[0])
     ids = torch.tensor(embedder.tokenize(TEXTS[:1])[0], dtype=torch.int64)
     with torch.inference_mode():
-        mean_D = embedder.encoder.embeddings(ids[None])[0].mean(0).numpy()
+        states_LD = embedder.encoder.final_norm(embedder.encoder.embeddings(ids[None])[0])
+        assert embedder.weights_V is not None
+        mean_D = (states_LD * embedder.weights_V[ids][:, None]).mean(0).numpy()
     found = BagOfTokens(embedder).vectors(TEXTS[:1])[0]
     np.testing.assert_allclose(found, mean_D / np.linalg.norm(mean_D), atol=1e-6)
 

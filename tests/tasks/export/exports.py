@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from model.huggingface import load_encoder, save_encoder
 from tasks.embedder import EmbedderSummary
@@ -17,6 +18,7 @@ from tasks.stage import ShardMapper, StageContext, map_in_order
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
+from tasks.token_weights import write_token_weights
 from tests.model.encoders import stir
 from tests.tasks.chain import Listener, byte_vocab, ingested, pretrained, sealed
 
@@ -48,9 +50,17 @@ def embedder_artifact(folder: Path, vocab: Artifact) -> Artifact:
     stir(encoder)
     save_encoder(encoder, folder)
     summary = EmbedderSummary(
-        pooling="mean", dim=32, matryoshka_dims=[32, 16, 8], max_window_tokens=WINDOW, layer=2
+        pooling="weighted_mean",
+        dim=32,
+        matryoshka_dims=[32, 16, 8],
+        max_window_tokens=WINDOW,
+        layer=2,
     )
     summary.write(folder)
+    vocab_size = encoder.config.vocab_size
+    write_token_weights(
+        folder, torch.linspace(0.2, 1.0, vocab_size), list(map(str, range(vocab_size)))
+    )
     return sealed(folder, "tune")
 
 

@@ -165,7 +165,7 @@ def test_float32_feeds_every_form_as_if_made_anew(
 ABOUT = {
     "spec_version": 1, "column": "embedding", "dim": 32, "dtype": "float32", "int8": False,
     "binary": False, "level": "document", "precision": "fp32", "normalised": True,
-    "pooling": "mean", "layer": 2, "max_window_tokens": 64, "long_documents": "windows",
+    "pooling": "weighted_mean", "layer": 2, "max_window_tokens": 64, "long_documents": "windows",
     "embedder_id": "e", "tokenizer_id": "t", "corpus_id": "c",
 }  # fmt: skip
 

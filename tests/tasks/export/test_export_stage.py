@@ -121,7 +121,7 @@ def test_each_file_says_what_it_is(dataset: Path, inputs: dict[str, Artifact]) -
         assert (said["shard"], said["num_shards"], said["num_rows"]) == (shard, 3, num_rows)
         assert (said["dim"], said["dtype"], said["column"]) == (32, "float32", "embedding")
         assert (said["level"], said["precision"]) == ("document", "fp32")
-        assert (said["normalised"], said["pooling"], said["layer"]) == (True, "mean", 2)
+        assert (said["normalised"], said["pooling"], said["layer"]) == (True, "weighted_mean", 2)
         assert said["spec_version"] == 1
         assert said["max_window_tokens"] == WINDOW
         assert said["embedder_id"] == inputs["tune"].ref.content_id

@@ -12,15 +12,19 @@ import torch
 
 from model.errors import CorpusError, RequestError
 from model.huggingface import load_encoder
-from tasks.embedder import Embedder
+from tasks.embedder import Embedder, load_tokenizer
 from tasks.stage import Metrics, StageContext
 from tasks.store.artifact import Artifact
 from tasks.tune.config import TuneConfig
 from tasks.tune.stage import TUNE
+from tasks.tune.token_kinds import token_kinds
 from tests.tasks.chain import Listener, byte_vocab, ingested, pretrained, tokenized, topic_documents
 
 SETTINGS = {
     "max_steps": 40,
+    "num_checkpoints": 4,
+    "bag_steps": 20,
+    "patience": 4,
     "documents_per_batch": 16,
     "learning_rate": 1e-2,
     "embedding_learning_rate": 1e-2,
@@ -88,7 +92,13 @@ def test_training_starts_from_a_part_of_the_branches(
     inputs: dict[str, Artifact], tmp_path: Path
 ) -> None:
     """With rates of about nothing the weights stay, but for what layers add to their input."""
-    slow = {"max_steps": 4, "learning_rate": 1e-9, "embedding_learning_rate": 1e-9}
+    slow = {
+        "max_steps": 4,
+        "bag_steps": 0,
+        "token_vectors": "pretrained",
+        "learning_rate": 1e-9,
+        "embedding_learning_rate": 1e-9,
+    }
     tune(inputs, tmp_path / "tuned", branch_scale=0.25, **slow)
     before = load_encoder(inputs["pretrain"].path).state_dict()
     for name, weights in load_encoder(tmp_path / "tuned").state_dict().items():
@@ -116,24 +126,29 @@ def test_the_folder_says_what_it_is(tuned: tuple[Path, Metrics]) -> None:
     folder, metrics = tuned
     about = json.loads((folder / "embedder.json").read_text())
     assert about == {
-        "pooling": "mean",
+        "pooling": "weighted_mean",
         "dim": 32,
         "matryoshka_dims": [32, 16, 8],
         "max_window_tokens": 64,
         "layer": 2,
     }
-    history = json.loads((folder / "training.json").read_text())["history"]
+    training = json.loads((folder / "training.json").read_text())
+    history = training["history"]
     assert [entry["step"] for entry in history] == [0, 10, 20, 30, 40]
-    assert history[0]["validation_recall_at_1"] == metrics["initial_recall_at_1"]
-    assert history[-1]["validation_recall_at_1"] == metrics["validation_recall_at_1"]
+    assert training["before"]["validation_recall_at_1"] == metrics["initial_recall_at_1"]
+    assert history[0]["validation_recall_at_1"] == metrics["bag_recall_at_1"]
+    (best,) = [entry for entry in history if entry["step"] == training["best_step"]]
+    assert best["validation_mrr"] == max(entry["validation_mrr"] for entry in history)
+    assert best["validation_mrr"] == metrics["validation_mrr"]
 
 
 def test_checkpoints_are_embedders(tuned: tuple[Path, Metrics]) -> None:
     folder, _ = tuned
     names = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert names == [f"step-{step:08d}" for step in (10, 20, 30, 40)]
-    last = Embedder.load(folder / "checkpoints" / names[-1]).encode_texts(["a text"])
-    assert np.array_equal(last, Embedder.load(folder).encode_texts(["a text"]))
+    assert names == [f"step-{step:08d}" for step in (0, 10, 20, 30, 40)]
+    best_step = json.loads((folder / "training.json").read_text())["best_step"]
+    best = Embedder.load(folder / "checkpoints" / f"step-{best_step:08d}").encode_texts(["a text"])
+    assert np.array_equal(best, Embedder.load(folder).encode_texts(["a text"]))
     for name in names:
         files = {path.name for path in (folder / "checkpoints" / name).iterdir()}
         assert {"optimizer.safetensors", "state.json", "checksums.json", "modules.json"} <= files
@@ -172,6 +187,31 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     assert contents(tmp_path) == contents(tuned[0])
     assert listener.warnings == ["checkpoint step-00000020 is damaged and was set aside"]
     assert min(step for step, values in listener.measured if "train_loss" in values) == 11
+
+
+def test_the_best_embedder_is_kept_and_no_gain_ends_the_run(
+    inputs: dict[str, Artifact], tmp_path: Path
+) -> None:
+    """A rate that tears the encoder apart leaves the bag it began with."""
+    listener = Listener()
+    torn = {"learning_rate": 0.5, "embedding_learning_rate": 0.5, "num_checkpoints": 20}
+    metrics = tune(inputs, tmp_path, listener, **torn, patience=2)
+    training = json.loads((tmp_path / "training.json").read_text())
+    assert training["best_step"] == metrics["best_step"] == 0
+    assert [entry["step"] for entry in training["history"]] == [0, 2, 4]
+    assert any("embedder of step 0, the best" in text for text in listener.messages)
+    bag = Embedder.load(tmp_path / "checkpoints" / "step-00000000").encode_texts(["a text"])
+    assert np.array_equal(bag, Embedder.load(tmp_path).encode_texts(["a text"]))
+
+
+def test_words_start_alike_however_they_are_written(inputs: dict[str, Artifact]) -> None:
+    tokenizer = load_tokenizer(inputs["pretrain"].path / "tokenizer.json")
+    kinds = token_kinds(tokenizer, 300)
+    assert kinds[tokenizer.token_to_id("a")] == kinds[tokenizer.token_to_id("A")]
+    assert kinds[tokenizer.token_to_id("a")] != kinds[tokenizer.token_to_id("b")]
+    assert set(kinds) == set(range(kinds.max() + 1))
+    halves_of_characters = [tokenizer.token_to_id(name) for name in ("Ã", "Å")]
+    assert len(set(kinds[halves_of_characters])) == 2
 
 
 def test_short_documents_and_copies_are_left_out(tmp_path: Path) -> None:
