@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.contrastive import contrastive_loss
-from model.counter import Purpose, random_words
+from model.counter import Purpose, random_words, uniform
 from model.encoder import Encoder
 from model.errors import TrainingError
 from model.schedule import rate_factor
@@ -158,7 +158,7 @@ def thinned(
     words_N = random_words(
         num_tokens, purpose=Purpose.TOKEN_DROPOUT, seed=seed, epoch=0, index=step
     )
-    chances_N = (words_N >> np.uint64(11)) * 2.0**-53
+    chances_N = uniform(words_N)
     # The luckiest token of a span stays whatever happens.
     best_S = np.maximum.reduceat(chances_N, np.cumsum(lengths_S) - lengths_S)
     dropout_S = np.minimum(dropout, np.maximum(0.0, 1 - _FEW_TOKENS / lengths_S))

@@ -51,22 +51,21 @@ def corpus_vectors(
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         random_VD = functional.normalize(torch.randn(vocab_size, dim), dim=1)
-        weights_TV = _weighted_counts(pieces, vocab_size)
+        rarity_V, is_seen_V = inverse_document_frequencies(pieces, vocab_size)
+        weights_TV = _weighted_counts(pieces, torch.from_numpy(rarity_V).float())
         sought = min(num_latent + _SPARE, *weights_TV.shape)
         _, _, directions_VK = torch.svd_lowrank(weights_TV, q=sought, niter=_POWER_ITERATIONS)
     latent_VK = functional.normalize(directions_VK[:, :num_latent], dim=1)
     latent_VD = functional.pad(latent_VK, (0, dim - num_latent))
-    seen_V = torch.from_numpy(np.unique(np.concatenate(pieces)).astype(np.int64))
-    random_VD[seen_V] = (random_VD[seen_V] + latent_VD[seen_V]) * 0.5**0.5
-    return random_VD
+    mixed_VD = (random_VD + latent_VD) * 0.5**0.5
+    return torch.where(torch.from_numpy(is_seen_V)[:, None], mixed_VD, random_VD)
 
 
-def _weighted_counts(pieces: Sequence[NDArray[Any]], vocab_size: int) -> Tensor:
+def _weighted_counts(pieces: Sequence[NDArray[Any]], rarity_V: Tensor) -> Tensor:
     """Counts times inverse document frequencies, rows of unit length, sparse [T, V]."""
-    rarity_V = torch.from_numpy(inverse_document_frequencies(pieces, vocab_size)).float()
     rows_N = np.repeat(np.arange(len(pieces)), [len(piece) for piece in pieces])
     where_2N = torch.from_numpy(np.stack([rows_N, np.concatenate(pieces).astype(np.int64)]))
-    shape = (len(pieces), vocab_size)
+    shape = (len(pieces), len(rarity_V))
     summed = torch.sparse_coo_tensor(
         where_2N, rarity_V[where_2N[1]], shape, check_invariants=False
     ).coalesce()

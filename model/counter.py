@@ -35,3 +35,8 @@ def random_words(num_words: int, *, purpose: Purpose, seed: int, epoch: int, ind
     key = np.array([seed, (purpose << 32) | epoch], dtype=np.uint64)
     generator = np.random.Philox(key=key, counter=[0, index, 0, 0])
     return np.asarray(generator.random_raw(num_words), dtype=np.uint64)
+
+
+def uniform(words: Words) -> NDArray[np.float64]:
+    """Numbers in [0, 1) from random words, one each: their upper 53 bits."""
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.counter import uniform
 from model.order import permute
 
 Indices = NDArray[np.int64]
@@ -136,4 +137,4 @@ def _uniform(seed: int, step: int, shape: tuple[int, int]) -> NDArray[np.float64
     """Numbers in [0, 1) for one step. The key's second word lies below those of model.counter."""
     key = np.array([seed, step], dtype=np.uint64)
     words = np.random.Philox(key=key).random_raw(shape[0] * shape[1])
-    return (words >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
+    return uniform(words).reshape(shape)

@@ -3,7 +3,7 @@
 Shape letters: V tokens of the vocabulary, N tokens of all documents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-# A square root's weight on common words costs no recall of half documents and is what a document
-# is found by once its names are taken out; the full power was worse there by a third.
+# Between counting all tokens alike and the full rarity: common words are what a document is found
+# by when its names are not in the question.
 _POWER = 0.6
 _LEAST = 0.02  # inverse document frequency of a token that is in every document
 
@@ -30,25 +30,30 @@ class TokenWeights(nn.Module):
 
 
 def inverse_document_frequencies(
-    documents: Sequence[NDArray[Any]], vocab_size: int
-) -> NDArray[np.float64]:
-    """``log((T + 1) / (number with the token + 1))`` of each token, [V], for T documents."""
+    documents: Iterable[NDArray[Any]], vocab_size: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How rare each token is, of T documents.
+
+    Returns:
+        rarity_V: ``log((T + 1) / (number of documents with the token + 1))``.
+        is_seen_V: whether any document has the token.
+    """
     counts_V = np.zeros(vocab_size, dtype=np.int64)
+    num_documents = 0
     for document in documents:
         counts_V[np.unique(document)] += 1
-    frequencies_V: NDArray[np.float64] = np.log((len(documents) + 1) / (counts_V + 1))
-    return frequencies_V
+        num_documents += 1
+    return np.log((num_documents + 1) / (counts_V + 1)), counts_V > 0
 
 
-def rarity_weights(documents: Sequence[NDArray[Any]], vocab_size: int) -> Tensor:
+def rarity_weights(documents: Iterable[NDArray[Any]], vocab_size: int) -> Tensor:
     """Weights to begin with: the rarer a token, the more it counts, 1 at most; float32 [V].
 
     Args:
         documents: token ids of each, without special tokens. Those never occur and would count
             most, so what no document has counts as what all have.
+        vocab_size: V.
     """
-    raised_V = inverse_document_frequencies(documents, vocab_size).clip(_LEAST) ** _POWER
-    never_V = np.ones(vocab_size, dtype=bool)
-    never_V[np.unique(np.concatenate(documents))] = False
-    raised_V[never_V] = _LEAST**_POWER
-    return torch.from_numpy((raised_V / raised_V.max()).astype(np.float32))
+    rarity_V, is_seen_V = inverse_document_frequencies(documents, vocab_size)
+    weights_V = np.where(is_seen_V, rarity_V, 0.0).clip(_LEAST) ** _POWER
+    return torch.from_numpy((weights_V / weights_V.max()).astype(np.float32))

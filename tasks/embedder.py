@@ -16,7 +16,7 @@ from model.embedding import DocumentVectors, embed_documents, normalized
 from model.encoder import Encoder
 from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
-from tasks.token_weights import WEIGHTED_MEAN, read_token_weights
+from tasks.token_weight_files import WEIGHTED_MEAN, read_token_weights
 
 SUMMARY = "embedder.json"
 MEAN = "mean"

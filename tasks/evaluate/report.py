@@ -259,9 +259,9 @@ def _about(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [
         (EMBEDDER, "the tuned encoder as exported; with fewer dimensions: the first numbers of the "
          "same vectors, normalised again"),
-        ("bag", "the mean of the embedder's own token embeddings, without its layers: what is "
+        ("bag", "the embedder's own token embeddings and weights, without its layers: what is "
          "above it is owed to context"),
-        ("pretrained", "the pretrained encoder with the same tokens and pooling"),
+        ("pretrained", "the pretrained encoder with the same tokenizer, all tokens alike"),
         ("untrained", "the same architecture, never trained: what tokens alone give"),
         ("tfidf", f"rare words weighted up, fitted on {sample}"),
         ("bm25", "rare words weighted up, repeated ones down, texts of any length alike"),

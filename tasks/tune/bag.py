@@ -21,20 +21,25 @@ _MOST_TOKENS = 20_000_000  # that starting vectors are made from; more would fil
 
 def starting_weights(documents: Sequence[TokenIds], kinds_V: NDArray[np.int64]) -> TokenWeights:
     """Weights by rarity; those of one kind of token weigh alike."""
-    weights_C = rarity_weights([kinds_V[document] for document in documents], kinds_V.max() + 1)
+    weights_C = rarity_weights(
+        (kinds_V[document] for document in documents), int(kinds_V.max()) + 1
+    )
     return TokenWeights(weights_C[torch.from_numpy(kinds_V)])
 
 
-def start_from_corpus(
-    encoder: Encoder, documents: Sequence[TokenIds], kinds_V: NDArray[np.int64], seed: int
+def start_tokens(
+    encoder: Encoder, documents: Sequence[TokenIds], kinds_V: NDArray[np.int64], config: TuneConfig
 ) -> None:
-    """Give the encoder token vectors made from the documents; those of one kind start alike.
+    """Give the encoder the token vectors that the settings ask for.
 
-    The norms before and after the layers start anew: what they scale is gone.
+    Those made from the documents start alike within a kind of token; the norms before and after
+    the layers start anew with them, since what they scaled is gone.
     """
+    if config.token_vectors == "pretrained":
+        return
     table = encoder.embeddings.tok_embeddings.weight
     sample = [kinds_V[document] for document in _sampled(documents)]
-    vectors_CD = corpus_vectors(sample, int(kinds_V.max()) + 1, table.shape[1], seed=seed)
+    vectors_CD = corpus_vectors(sample, int(kinds_V.max()) + 1, table.shape[1], seed=config.seed)
     with torch.no_grad():
         table.copy_(vectors_CD[torch.from_numpy(kinds_V)])
         encoder.embeddings.norm.weight.fill_(1)

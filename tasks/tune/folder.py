@@ -10,8 +10,8 @@ from torch import Tensor
 from model.encoder import Encoder
 from model.huggingface import save_encoder
 from tasks.embedder import EmbedderSummary, load_tokenizer
-from tasks.token_weights import FOLDER as WEIGHTS_FOLDER
-from tasks.token_weights import write_token_weights
+from tasks.token_weight_files import FOLDER as WEIGHTS_FOLDER
+from tasks.token_weight_files import write_token_weights
 
 _TOKENIZER_CONFIG = "tokenizer_config.json"
 _POOLING = "2_Pooling"

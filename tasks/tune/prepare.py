@@ -1,6 +1,5 @@
 """Puts a tuning run together from the settings and the upstream artifacts."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import torch
 
 from model.config import EncoderConfig
 from model.embedding import SPECIALS_PER_WINDOW
-from model.encoder import Encoder
 from model.errors import RequestError
 from model.huggingface import load_encoder
 from model.initialization import scale_branches
@@ -18,11 +16,11 @@ from model.tuning import Tuner, TuningSettings
 from tasks.embedder import EmbedderSummary, load_tokenizer
 from tasks.runtime.devices import pick_device, pick_precision
 from tasks.stage import Reporter, StageContext
-from tasks.token_weights import WEIGHTED_MEAN
+from tasks.token_weight_files import WEIGHTED_MEAN
 from tasks.tokens import TokenizedCorpus
-from tasks.tune.bag import start_from_corpus, starting_weights, train_token_vectors
+from tasks.tune.bag import start_tokens, starting_weights, train_token_vectors
 from tasks.tune.config import TuneConfig
-from tasks.tune.documents import TokenIds, Usable, training_documents, validation_documents
+from tasks.tune.documents import Usable, training_documents, validation_documents
 from tasks.tune.folder import write_embedder
 from tasks.tune.token_kinds import token_kinds
 from tasks.tune.training import TuningRun
@@ -49,9 +47,12 @@ def prepare(context: StageContext) -> TuningRun:
     about = describe(config, encoder.config)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     usable = training_documents(tokens.documents("train"), config, context.report)
-    tuner = _tuner(encoder, usable.documents, config, about, pretrained)
+    kinds_V = token_kinds(load_tokenizer(pretrained / "tokenizer.json"), encoder.config.vocab_size)
+    weights = starting_weights(usable.documents, kinds_V).to(device)
+    tuner = Tuner(encoder, weights, tuning_settings(config, about), precision=precision)
     return TuningRun(
         tuner=tuner,
+        start_tokens=partial(start_tokens, encoder, usable.documents, kinds_V, config),
         train_bag=partial(train_token_vectors, tuner, usable.documents, config, context.report),
         sampler=_sampler(usable, config, about, context.report),
         documents=usable.documents,
@@ -62,23 +63,6 @@ def prepare(context: StageContext) -> TuningRun:
         write_embedder=partial(_write_embedder, tuner, about, pretrained),
         report=context.report,
     )
-
-
-def _tuner(
-    encoder: Encoder,
-    documents: Sequence[TokenIds],
-    config: TuneConfig,
-    about: EmbedderSummary,
-    pretrained: Path,
-) -> Tuner:
-    device = next(encoder.parameters()).device
-    tokenizer = load_tokenizer(pretrained / "tokenizer.json")
-    kinds_V = token_kinds(tokenizer, encoder.config.vocab_size)
-    if config.token_vectors == "corpus":
-        start_from_corpus(encoder, documents, kinds_V, config.seed)
-    weights = starting_weights(documents, kinds_V).to(device)
-    precision = pick_precision(config.precision, device)
-    return Tuner(encoder, weights, tuning_settings(config, about), precision=precision)
 
 
 def _write_embedder(tuner: Tuner, about: EmbedderSummary, pretrained: Path, folder: Path) -> None:

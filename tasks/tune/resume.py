@@ -28,7 +28,7 @@ class Progress:
 
     Attributes:
         step: updates done.
-        before: what was measured before anything was trained.
+        before: what the starting vectors and weights gave.
         history: what was measured, by step, oldest first; step 0 is the trained bag of tokens.
     """
 
@@ -63,24 +63,25 @@ def resume(folder: Path, tuner: Tuner, on_damaged: Callable[[Path], None]) -> Pr
         ArtifactError: the checkpoint is whole, but of another model.
     """
     checkpoint = newest_checkpoint(folder, on_damaged=on_damaged)
-    if checkpoint is None:
-        return None
-    tuner.encoder.load_state_dict(load_encoder(checkpoint.folder).state_dict())
-    return _read(checkpoint, tuner)
+    return None if checkpoint is None else _take_up(checkpoint, tuner)
 
 
 def go_back(folder: Path, step: int, tuner: Tuner) -> None:
     """Put `tuner` where the checkpoint of that step left off.
 
     Raises:
-        ArtifactError: the checkpoint is damaged.
+        ArtifactError: the checkpoint was damaged and is gone.
     """
     checkpoint = Checkpoint(step, checkpoint_folder(folder, step))
+    if not checkpoint.folder.is_dir():
+        raise ArtifactError(
+            f"{checkpoint.folder}, where tune was best, was damaged: delete {folder} and run again"
+        )
+    _take_up(checkpoint, tuner)
+
+
+def _take_up(checkpoint: Checkpoint, tuner: Tuner) -> Progress:
     tuner.encoder.load_state_dict(load_encoder(checkpoint.folder).state_dict())
-    _read(checkpoint, tuner)
-
-
-def _read(checkpoint: Checkpoint, tuner: Tuner) -> Progress:
     try:
         tuner.restore(load_file(checkpoint.folder / _OPTIMIZER))
         return Progress(**json.loads((checkpoint.folder / _STATE).read_text("utf-8")))

@@ -20,7 +20,8 @@ class TuningRun:
 
     Attributes:
         tuner: the encoder and its optimizer.
-        train_bag: trains the token vectors alone, before the first step; the same every time.
+        start_tokens: gives the encoder the token vectors to begin with; the same every time.
+        train_bag: trains them alone, before the first step; the same every time.
         sampler: gives each step its spans.
         documents: what the spans are cut from.
         validation: measures recall; None where there are too few validation documents.
@@ -34,6 +35,7 @@ class TuningRun:
     """
 
     tuner: Tuner
+    start_tokens: Callable[[], None]
     train_bag: Callable[[], None]
     sampler: SpanSampler
     documents: list[TokenIds]
@@ -82,6 +84,7 @@ class TuningRun:
 
     def _begin(self) -> None:
         """Train the bag and keep what it gives: layers that do not help must not stay."""
+        self.start_tokens()
         self.progress.before = self._scores()
         self.train_bag()
         self._measure({})

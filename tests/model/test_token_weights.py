@@ -51,11 +51,12 @@ def test_a_token_that_no_document_has_counts_as_one_that_all_have(
 
 @given(DOCUMENTS)
 def test_frequencies_are_of_documents_not_of_tokens(documents: list[np.ndarray]) -> None:
-    found_V = inverse_document_frequencies(documents, VOCAB_SIZE)
+    found_V, is_seen_V = inverse_document_frequencies(documents, VOCAB_SIZE)
     shares_V = (np.array(num_with_token(documents)) + 1) / (len(documents) + 1)
     np.testing.assert_allclose(found_V, -np.log(shares_V), atol=1e-12)
+    assert is_seen_V.tolist() == [count > 0 for count in num_with_token(documents)]
     doubled = [np.tile(document, 2) for document in documents]
-    assert np.array_equal(inverse_document_frequencies(doubled, VOCAB_SIZE), found_V)
+    assert np.array_equal(inverse_document_frequencies(doubled, VOCAB_SIZE)[0], found_V)
 
 
 def test_ids_of_any_integer_type_count_alike() -> None:

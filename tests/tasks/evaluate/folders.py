@@ -22,7 +22,7 @@ from tasks.embedder import EmbedderSummary
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import FileEntry, Manifest, render_manifest
-from tasks.token_weights import write_token_weights
+from tasks.token_weight_files import write_token_weights
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ARCHITECTURE = EncoderConfig(

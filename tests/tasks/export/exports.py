@@ -18,7 +18,7 @@ from tasks.stage import ShardMapper, StageContext, map_in_order
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
-from tasks.token_weights import write_token_weights
+from tasks.token_weight_files import write_token_weights
 from tests.model.encoders import stir
 from tests.tasks.chain import Listener, byte_vocab, ingested, pretrained, sealed
 

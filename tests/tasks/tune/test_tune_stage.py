@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.errors import CorpusError, RequestError
+from model.errors import ArtifactError, CorpusError, RequestError
 from model.huggingface import load_encoder
 from tasks.embedder import Embedder, load_tokenizer
 from tasks.stage import Metrics, StageContext
@@ -202,6 +202,29 @@ def test_the_best_embedder_is_kept_and_no_gain_ends_the_run(
     assert any("embedder of step 0, the best" in text for text in listener.messages)
     bag = Embedder.load(tmp_path / "checkpoints" / "step-00000000").encode_texts(["a text"])
     assert np.array_equal(bag, Embedder.load(tmp_path).encode_texts(["a text"]))
+
+
+class BreaksTheFirst(Listener):
+    """Damages the checkpoint of step 0, on the way past step 3."""
+
+    def __init__(self, output: Path) -> None:
+        super().__init__()
+        self.weights = output / "checkpoints" / "step-00000000" / "model.safetensors"
+
+    def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
+        super().metrics(values, step=step)
+        if step == 3:
+            self.weights.write_bytes(self.weights.read_bytes()[:-1] + b"\0")
+
+
+def test_a_best_checkpoint_that_was_damaged_is_not_replaced_by_another(
+    inputs: dict[str, Artifact], tmp_path: Path
+) -> None:
+    torn = {"learning_rate": 0.5, "embedding_learning_rate": 0.5, "num_checkpoints": 20}
+    listener = BreaksTheFirst(tmp_path)
+    with pytest.raises(ArtifactError, match=r"step-00000000, where tune was best.*delete .*again"):
+        tune(inputs, tmp_path, listener, **torn, patience=2)
+    assert listener.warnings == ["checkpoint step-00000000 is damaged and was set aside"]
 
 
 def test_words_start_alike_however_they_are_written(inputs: dict[str, Artifact]) -> None:

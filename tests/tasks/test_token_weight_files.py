@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.errors import ArtifactError
-from tasks.token_weights import FOLDER, read_token_weights, write_token_weights
+from tasks.token_weight_files import FOLDER, read_token_weights, write_token_weights
 
 TOKENS = ["[PAD]", "The", "the", "Ġthe", "é", '"', "\\", "\n", "文", "0.5"]
 WEIGHTS = torch.logspace(-6, 0, len(TOKENS)) / 3
