@@ -1,8 +1,8 @@
 """Settings of the evaluate stage."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.settings import StageConfig, incidental
 
@@ -58,6 +58,11 @@ class EvaluateConfig(StageConfig):
     sentence_transformers: tuple[str, ...] = incidental(
         (), description="folders of sentence-transformers models to score beside ours"
     )
+    compare_with: tuple[str, ...] = incidental(
+        (),
+        description="embedders of other runs to compare ours with on the documents that are test "
+        "for both: folders artifacts/tune/<id>, of this workspace or another",
+    )
     num_resamples: int = Field(
         1000, ge=100, description="bootstrap resamples behind each 95 % interval"
     )
@@ -72,3 +77,8 @@ class EvaluateConfig(StageConfig):
     )
     seed: int = Field(0, ge=0, lt=2**32, description="seed of samples, baselines and resamples")
     device: str = incidental("auto", description="where the encoders run: auto, cpu or cuda")
+
+    @field_validator("compare_with", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value

@@ -135,6 +135,17 @@ def _encoder_systems(
         yield SentenceTransformerSystem.load(name, folder, device=device, report=report)
 
 
+def embedder_system(
+    name: str, folder: Path, *, device: torch.device, report: Reporter
+) -> EncoderSystem:
+    """The embedder of a tune artifact under a name, at its whole width only.
+
+    Raises:
+        ArtifactError: the folder holds no such model.
+    """
+    return EncoderSystem(name, Embedder.load(folder, device), report)
+
+
 def untrained_encoder(folder: Path, seed: int) -> Encoder:
     """An encoder of the architecture in `folder`, with fresh weights.
 

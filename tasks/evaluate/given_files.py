@@ -1,23 +1,29 @@
-"""What identifies the files that the settings name: their contents, not where they lie."""
+"""What identifies what the settings name: its contents, not where it lies."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from model.errors import RequestError
 from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.other_embedders import SETTING, other_embedders
 from tasks.evaluate.sentence_transformer_folders import named_folders
 from tasks.settings import StageConfig
 
 
-def sources(config: StageConfig) -> dict[str, str] | None:
-    """The SHA-256 of each file by setting, and for a folder by model and file; none: no file.
+def sources(config: StageConfig) -> dict[str, Any] | None:
+    """The SHA-256 of each file by setting, and for a folder by model and file; of each embedder to
+    compare with its content_id and its corpus's, by its name. None where nothing is named.
 
     Raises:
-        RequestError: a file is missing or cannot be read, or a folder is no model.
+        RequestError: a file is missing or cannot be read, or a folder is no model or embedder.
+        ArtifactError: an embedder or its corpus is damaged.
     """
     assert isinstance(config, EvaluateConfig)
-    return {name: _digest(path, name) for name, path in _files(config)} or None
+    files: dict[str, Any] = {name: _digest(path, name) for name, path in _files(config)}
+    others = {other.name: other.identity for other in other_embedders(config.compare_with)}
+    return files | ({SETTING: others} if others else {}) or None
 
 
 def _files(config: EvaluateConfig) -> Iterator[tuple[str, Path]]:

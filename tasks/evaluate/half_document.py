@@ -8,7 +8,7 @@ from scipy import sparse
 from model.errors import CorpusError
 from model.retrieval import hits_at, matching_ranks, reciprocal_ranks
 from model.spread import spread
-from tasks.corpus import Corpus, Document
+from tasks.corpus import Corpus, CorpusSummary, Document
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.halves import cut_in_halves, recurring_lines, without_lines
 from tasks.evaluate.rare_words import mask_in_one_half, rare_shared_words
@@ -63,7 +63,24 @@ def half_documents(corpus: Corpus, config: EvaluateConfig) -> HalfDocuments:
         CorpusError: fewer than two documents are long enough, so there is nothing to rank.
     """
     num_test_documents = corpus.about.num_documents.get("test", 0)
-    long_enough = _long_enough(corpus.documents("test"), config.min_words)
+    documents = corpus.documents("test")
+    halves = halves_of(documents, num_test_documents, corpus.about, config)
+    if halves.num_queries < 2:
+        raise CorpusError(_too_small(halves.num_queries, num_test_documents, config.min_words))
+    return halves
+
+
+def halves_of(
+    documents: Iterable[Document], num_documents: int, about: CorpusSummary, config: EvaluateConfig
+) -> HalfDocuments:
+    """Cut these documents, or a seeded sample of them, into halves; there may be none.
+
+    Args:
+        documents: test documents, or some of them.
+        num_documents: how many those are.
+        about: the corpus they are from.
+    """
+    long_enough = _long_enough(documents, config.min_words)
     sample = sample_documents(long_enough, max_documents=config.max_queries, seed=config.seed)
     texts = [document.text for document in sample.documents]
     recurring = recurring_lines(texts, num_texts=len(texts), frac=config.recurring_line_frac)
@@ -73,19 +90,17 @@ def half_documents(corpus: Corpus, config: EvaluateConfig) -> HalfDocuments:
     asked = [
         document for document, cut in zip(sample.documents, cuts, strict=True) if cut is not None
     ]
-    if len(halves) < 2:
-        raise CorpusError(_too_small(len(halves), num_test_documents, config.min_words))
     return HalfDocuments(
         first_halves=[first for first, _ in halves],
         second_halves=[second for _, second in halves],
-        num_test_documents=num_test_documents,
-        num_too_short=num_test_documents - sample.num_available + cuts.count(None),
+        num_test_documents=num_documents,
+        num_too_short=num_documents - sample.num_available + cuts.count(None),
         num_recurring_lines=len(recurring),
         doc_ids=[document.doc_id for document in asked],
-        titles=[_title(document, corpus.about.title_column) for document in asked],
+        titles=[_title(document, about.title_column) for document in asked],
         labels=(
-            [str(document.metadata[corpus.about.label_column]) for document in asked]
-            if corpus.about.label_column
+            [str(document.metadata[about.label_column]) for document in asked]
+            if about.label_column
             else None
         ),
     )

@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.evaluate.classification import Skipped
+from tasks.evaluate.comparison import Comparison
 from tasks.evaluate.examination import Answers, Examination
+from tasks.evaluate.report_comparison import comparison_sections, comparison_sentence
 from tasks.evaluate.report_documents import document_sections
 from tasks.evaluate.report_tables import (
     SmallestDifferences,
@@ -30,6 +32,14 @@ from tasks.evaluate.scores import (
 from tasks.evaluate.verdicts import system_label, verdict_sentence
 from tasks.report.page import Figure, Section, Table, render_report
 
+_RESAMPLED = {  # by whether texts recur
+    True: "Texts stand in several pairs, and pairs that share a text are not independent, so the "
+    "intervals come from resampling texts: a pair counts by the product of how often its two texts "
+    "were drawn (Owen 2007, The pigeonhole bootstrap), and one whose texts stand in no other pair "
+    "as often as it was drawn itself.",
+    False: "Every text stands in one pair, so the intervals come from resampling pairs.",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
@@ -43,6 +53,7 @@ class Evaluation:
         asked: the questions.
         train: what the baselines learned from.
         places_N2: where test documents lie on the map.
+        comparisons: with the embedders of other runs.
     """
 
     scores: Sequence[Score]
@@ -52,6 +63,7 @@ class Evaluation:
     asked: Examination
     train: Sample
     places_N2: NDArray[np.float32]
+    comparisons: Sequence[Comparison] = ()
 
 
 def report_page(evaluation: Evaluation, *, may_quote: bool) -> str:
@@ -65,6 +77,7 @@ def report_page(evaluation: Evaluation, *, may_quote: bool) -> str:
         [
             _half_document_section(evaluation),
             _hard_section(evaluation),
+            *comparison_sections(evaluation.comparisons, evaluation.asked.config),
             *document_sections(
                 evaluation.answers, evaluation.asked, evaluation.places_N2, may_quote=may_quote
             ),
@@ -93,11 +106,12 @@ def _lead(evaluation: Evaluation) -> str:
         for difference in rows_of(evaluation.differences, HALF_DOCUMENT, "recall_at_1")
         if difference.baseline == best
     )
-    return (
+    lead = (
         f"Given the first half of a document, the embedder ranks its second half first among "
         f"{own.n:,} in {own.value:.1%} of cases; the best of the others, {system_label(best)}, in "
         f"{scores[best].value:.1%}. {verdict_sentence([beside_best], 'recall@1')}"
     )
+    return " ".join([lead, *map(comparison_sentence, evaluation.comparisons)])
 
 
 def _facts(evaluation: Evaluation) -> dict[str, str]:
@@ -190,9 +204,8 @@ def _judged_sections(evaluation: Evaluation) -> Iterator[Section]:
             title="Pairs that people judged",
             paragraphs=[
                 f"Spearman's rank correlation of the similarities of {len(pairs.judged_P):,} pairs "
-                f"of {len({*pairs.first_texts, *pairs.second_texts}):,} texts with the "
-                "judgements. Pairs that share a text are not independent: where texts recur in "
-                "many pairs, other texts could move the figures further than the intervals say."
+                f"of {pairs.num_texts:,} texts with the judgements.",
+                _RESAMPLED[pairs.units.has_texts],
             ],
             blocks=[*_blocks(evaluation, SIMILARITY_PAIRS)],
         )

@@ -5,14 +5,16 @@ Shape letters: P pairs, R bootstrap resamples.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from model.rank_correlation import rank_correlation, weighted_rank_correlations
 from model.retrieval import Floats, MeanEstimate
 from tasks.evaluate.judged_files import JudgedFile
+from tasks.evaluate.pair_resampling import PairUnits, pair_units
 from tasks.evaluate.scores import SIMILARITY_PAIRS, Difference, Score
 from tasks.evaluate.vectors import System, paired_similarities, ranked_pairs_of
 
@@ -20,7 +22,6 @@ SPEARMAN = "spearman"
 COLUMNS = ("text_a", "text_b", "similarity")
 
 _MIN_PAIRS = 3
-_RANKED_AT_ONCE = 1_000_000  # 8 MB an array
 _PAIRS_AT_ONCE = 4096
 
 
@@ -38,6 +39,25 @@ class JudgedPairs:
     first_P: NDArray[np.int64]
     second_P: NDArray[np.int64]
     judged_P: Floats
+
+    @property
+    def num_texts(self) -> int:
+        """Distinct texts on both sides."""
+        return len({*self.first_texts, *self.second_texts})
+
+    @cached_property
+    def units(self) -> PairUnits:
+        """What a resample draws: texts where texts recur, else pairs."""
+        texts = dict.fromkeys([*self.first_texts, *self.second_texts])
+        number = {text: position for position, text in enumerate(texts)}
+        first_P, second_P = (
+            np.array([number[text] for text in side], np.int64)[side_P]
+            for side, side_P in (
+                (self.first_texts, self.first_P),
+                (self.second_texts, self.second_P),
+            )
+        )
+        return pair_units(first_P, second_P)
 
 
 @dataclass(frozen=True)
@@ -96,12 +116,13 @@ def pair_similarities(system: System, pairs: JudgedPairs) -> Iterator[PairSimila
 def pair_score(
     found: PairSimilarities, pairs: JudgedPairs, *, num_resamples: int, seed: int
 ) -> Score:
-    """Spearman's rank correlation with the judgements, with a bootstrap interval over pairs.
+    """Spearman's rank correlation with the judgements, with a percentile bootstrap interval.
 
-    0 for a system that `is_blind`. Pairs that share a text are not independent, so where texts
-    recur in many pairs the interval is narrower than another set of texts would bear out.
+    0 for a system that `is_blind`. Resamples draw texts where texts recur, since pairs that share
+    a text are not independent, and pairs where every text stands in one: `PairUnits` says how. A
+    resample in which one side is all equal, or no judged pair is left, counts as 0.
     """
-    values_R = _resampled(found.similarities_P, pairs.judged_P, num_resamples, seed)
+    values_R = _resampled(found.similarities_P, pairs, num_resamples, seed)
     value = rank_correlation(found.similarities_P, pairs.judged_P)
     estimate = _estimate(value, values_R, len(pairs.judged_P))
     return Score(found.system, SIMILARITY_PAIRS, SPEARMAN, estimate)
@@ -115,10 +136,10 @@ def pair_difference(
     num_resamples: int,
     seed: int,
 ) -> Difference:
-    """How far one system's rank correlation is above another's, both on the same resamples."""
+    """How far one system's rank correlation is above another's, both on the same resamples, which
+    are those of `pair_score`."""
     own_R, other_R = (
-        _resampled(found.similarities_P, pairs.judged_P, num_resamples, seed)
-        for found in (own, other)
+        _resampled(found.similarities_P, pairs, num_resamples, seed) for found in (own, other)
     )
     own_value, other_value = (
         rank_correlation(found.similarities_P, pairs.judged_P) for found in (own, other)
@@ -127,33 +148,12 @@ def pair_difference(
     return Difference(own.system, other.system, SIMILARITY_PAIRS, SPEARMAN, estimate)
 
 
-def rank_correlation(values_P: Floats, others_P: Floats) -> float:
-    """Spearman's rho, equal values sharing their mean rank; 0 where one side is all equal."""
-    return float(_rank_correlations(values_P[None], others_P[None])[0])
-
-
-def _rank_correlations(values_RP: Floats, others_RP: Floats) -> Floats:
-    values_RP, others_RP = (
-        ranks - ranks.mean(axis=1, keepdims=True)
-        for ranks in (rankdata(values_RP, axis=1), rankdata(others_RP, axis=1))
+def _resampled(values_P: Floats, pairs: JudgedPairs, num_resamples: int, seed: int) -> Floats:
+    """Rank correlations of resamples; the same seed draws the same ones for any system."""
+    blocks = pairs.units.counts(num_resamples=num_resamples, seed=seed)
+    return np.concatenate(
+        [weighted_rank_correlations(values_P, pairs.judged_P, counts_RP) for counts_RP in blocks]
     )
-    norms_R = np.sqrt(np.square(values_RP).sum(axis=1) * np.square(others_RP).sum(axis=1))
-    products_R: Floats = (values_RP * others_RP).sum(axis=1)
-    found_R: Floats = np.zeros_like(norms_R)
-    np.divide(products_R, norms_R, out=found_R, where=norms_R > 0)
-    return found_R
-
-
-def _resampled(values_P: Floats, judged_P: Floats, num_resamples: int, seed: int) -> Floats:
-    """Rank correlations of resampled pairs; the same seed draws the same pairs for any system."""
-    generator = np.random.default_rng(seed)
-    num_at_once = max(1, _RANKED_AT_ONCE // len(values_P))
-    found = []
-    for start in range(0, num_resamples, num_at_once):
-        size = (min(num_at_once, num_resamples - start), len(values_P))
-        picks_RP = generator.integers(0, len(values_P), size=size)
-        found.append(_rank_correlations(values_P[picks_RP], judged_P[picks_RP]))
-    return np.concatenate(found)
 
 
 def _estimate(value: float, values_R: Floats, num_pairs: int) -> MeanEstimate:

@@ -1,10 +1,17 @@
 """The evaluate stage: every system on every task, into tables and a report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from tasks.corpus import Corpus
 from tasks.evaluate.baselines import baseline_systems
+from tasks.evaluate.comparison import (
+    Comparison,
+    QuestionsForBoth,
+    compared,
+    comparison_metrics,
+    questions_for_both,
+)
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.encoders import encoder_systems
 from tasks.evaluate.examination import (
@@ -41,8 +48,9 @@ def run(context: StageContext) -> Metrics:
 
     Raises:
         RequestError: a file or folder that a setting names cannot be used.
-        CorpusError: the test split is too small for a query, or there is no word to learn from.
-        ArtifactError: an input is damaged.
+        CorpusError: the test split is too small for a query, there is no word to learn from, or
+            another embedder has no test document in common.
+        ArtifactError: an input, or another embedder or its corpus, is damaged.
     """
     config: EvaluateConfig = context.config
     corpus = Corpus(context.inputs["ingest"].path)
@@ -53,6 +61,7 @@ def run(context: StageContext) -> Metrics:
         max_text_bytes=config.max_train_mb * 10**6,
         seed=config.seed,
     )
+    for_both = questions_for_both(corpus, config)
     answers = examine(_systems(context, train), asked, context.report)
     _say_what_is_missing(answers, asked, context.report)
     evaluation = Evaluation(
@@ -63,6 +72,7 @@ def run(context: StageContext) -> Metrics:
         asked=asked,
         train=train,
         places_N2=places_of(answers, seed=config.seed),
+        comparisons=_comparisons(context, for_both),
     )
     _write(evaluation, context)
     return _metrics(evaluation)
@@ -82,6 +92,14 @@ def _systems(context: StageContext, train: Sample) -> Iterator[System]:
     return chain(encoders, baseline_systems(texts, config, context.report))
 
 
+def _comparisons(context: StageContext, for_both: Sequence[QuestionsForBoth]) -> list[Comparison]:
+    config: EvaluateConfig = context.config
+    own, device = context.inputs["tune"].path, pick_device(config.device)
+    return [
+        compared(own, asked, config, device=device, report=context.report) for asked in for_both
+    ]
+
+
 def _say_what_is_missing(answers: Answers, asked: Examination, report: Reporter) -> None:
     for count in asked.unusable_label_counts():
         report.message(f"no class has {count} labelled training documents: that count is left out")
@@ -94,7 +112,8 @@ def _say_what_is_missing(answers: Answers, asked: Examination, report: Reporter)
 def _write(evaluation: Evaluation, context: StageContext) -> None:
     output, asked, answers = context.output, evaluation.asked, evaluation.answers
     write_scores(evaluation.scores, output / SCORES)
-    write_differences(evaluation.differences, output / DIFFERENCES)
+    beside_others = [each for found in evaluation.comparisons for each in found.differences]
+    write_differences([*evaluation.differences, *beside_others], output / DIFFERENCES)
     write_outcomes(answers.of_documents(), asked.halves.doc_ids, output / OUTCOMES)
     (output / REPORT).write_text(report_page(evaluation, may_quote=True), "utf-8")
     (output / OVERVIEW).write_text(report_page(evaluation, may_quote=False), "utf-8")
@@ -104,12 +123,14 @@ def _metrics(evaluation: Evaluation) -> Metrics:
     metrics = {score.metric: score.estimate.value for score in evaluation.scores}
     metrics["half_document_num_queries"] = float(evaluation.asked.halves.num_queries)
     metrics["half_document_num_too_short"] = float(evaluation.asked.halves.num_too_short)
+    for found in evaluation.comparisons:
+        metrics |= comparison_metrics(found)
     return metrics
 
 
 EVALUATE = Stage(
     name="evaluate",
-    version=2,
+    version=3,
     upstream=("ingest", "vocab", "tokenize", "pretrain", "tune"),
     run=run,
     sources=sources,

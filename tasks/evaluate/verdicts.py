@@ -1,9 +1,11 @@
 """Plain sentences about who is better, and whether the numbers bear it."""
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 
 from model.retrieval import MeanEstimate
+from tasks.evaluate.other_embedders import PREFIX
 from tasks.evaluate.scores import EMBEDDER, Difference
 from tasks.report.page import format_number
 
@@ -41,7 +43,9 @@ _PHRASES = {
 
 def system_label(system: str) -> str:
     """A system's name for people: ``corpusmith_dim_64`` is "embedder, 64 dim", ``st_mini`` the
-    user's model of that name."""
+    user's model of that name, ``other_1a2b3c4d`` the embedder of another run."""
+    if system.startswith(PREFIX):
+        return f"other embedder {system.removeprefix(PREFIX)}"
     if system.startswith("st_"):
         return system.removeprefix("st_")
     name, _, dim = system.partition("_dim_")
@@ -73,6 +77,35 @@ def verdict_sentence(differences: Sequence[Difference], measure: str) -> str:
         f"In {measure} the embedder is {'; '.join(clauses)}. "
         "In brackets: paired 95 % intervals of the difference."
     )
+
+
+def points_sentence(difference: MeanEstimate, smallest: float) -> str:
+    """Whether the embedder is better than one other, in points, which are hundredths.
+
+    Args:
+        difference: embedder minus other.
+        smallest: true difference that so many documents would show; NaN where all differ alike.
+
+    Returns:
+        Such as "better by 2.1 points (0.4 to 3.8)", or "not distinguishable (−1.1 to 2.3 points);
+        312 documents can show 4.1 points".
+    """
+    kind, num = verdict(difference), f"{difference.n:,} documents"
+    if kind is Verdict.TOO_FEW:
+        return f"not distinguishable: {num} are too few, at least {MIN_QUERIES} are needed"
+    if kind is Verdict.TIED:
+        shown = f"can show {_points(smallest)} points"
+        if math.isnan(smallest):
+            shown = "all came out alike, which does not tell what they can show"
+        interval = f"{_points(difference.low)} to {_points(difference.high)}"
+        return f"not distinguishable ({interval} points); {num} {shown}"
+    low, high = sorted((abs(difference.low), abs(difference.high)))
+    word = "better" if kind is Verdict.AHEAD else "worse"
+    return f"{word} by {_points(abs(difference.value))} points ({_points(low)} to {_points(high)})"
+
+
+def _points(value: float) -> str:
+    return format_number(100 * value, digits=1)
 
 
 def _margin(difference: Difference) -> str:

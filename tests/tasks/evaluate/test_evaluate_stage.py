@@ -20,6 +20,7 @@ from tests.tasks.evaluate.folders import (
     write_encoder,
     write_ledger,
 )
+from tests.tasks.evaluate.other_runs import other_run
 
 QUICK: dict[str, Any] = {
     "min_words": 5,
@@ -217,6 +218,7 @@ def test_judged_pairs_and_queries_are_asked_of_every_system(tmp_path: Path) -> N
     assert {"similarity_pairs_spearman", "relevance_ndcg_at_10"} <= metrics.keys()
     page = (prepared.output / "report.html").read_text("utf-8")
     assert "Pairs that people judged" in page
+    assert "the intervals come from resampling texts" in page
     assert "Queries with known answers" in page
 
 
@@ -234,6 +236,60 @@ def test_the_users_files_are_part_of_the_stages_identity(tmp_path: Path) -> None
     moved = path.rename(tmp_path / "moved.csv")
     moved.write_text("one")
     assert EVALUATE.sources(EvaluateConfig(similarity_pairs=str(moved))) == first
+
+
+def test_other_embedders_are_part_of_the_identity_by_contents_and_where_none_is_named_nothing(
+    tmp_path: Path,
+) -> None:
+    corpus, embedder = other_run(tmp_path / "there", documents(30))
+    assert EVALUATE.sources is not None
+    config = EvaluateConfig(compare_with=str(embedder.path))
+    assert config.identity() == EvaluateConfig().identity()
+    first = EVALUATE.sources(config)
+    assert first == {
+        "evaluate.compare_with": {
+            f"other_{embedder.ref.input_id[:8]}": {
+                "embedder": embedder.ref.content_id,
+                "corpus": corpus.ref.content_id,
+            }
+        }
+    }
+    (tmp_path / "there").rename(tmp_path / "elsewhere")
+    moved = EvaluateConfig(compare_with=[str(tmp_path / "elsewhere" / embedder.ref.path)])
+    assert EVALUATE.sources(moved) == first
+    with pytest.raises(RequestError, match=r"evaluate\.compare_with: .* is no folder"):
+        EVALUATE.sources(config)
+
+
+def test_another_embedder_is_set_beside_ours_and_all_else_stays(
+    run: tuple[StageContext, Metrics], tmp_path: Path
+) -> None:
+    others = [made | {"split": "train"} for made in documents()[:30]] + documents()[30:]
+    _, other = other_run(tmp_path / "there", others, seed=3)
+    name = f"other_{other.ref.input_id[:8]}"
+    prepared = context(tmp_path, documents(), "topic", compare_with=str(other.path))
+    metrics = EVALUATE.run(prepared)
+    for file in ("scores.parquet", "outcomes.parquet"):
+        assert (prepared.output / file).read_bytes() == (run[0].output / file).read_bytes()
+    assert {key: metrics[key] for key in run[1]} == run[1]
+    assert metrics[f"{name}_num_queries"] == 40
+    assert metrics[f"{name}_num_learned"] == 10
+    before, after = (
+        pq.read_table(each.output / "differences.parquet").to_pylist()
+        for each in (run[0], prepared)
+    )
+    assert after[: len(before)] == before
+    assert [(row["baseline"], row["task"], row["measure"]) for row in after[len(before) :]] == [
+        (name, task, measure)
+        for task in ("half_document", "hard_half_document")
+        for measure in RANKING
+    ]
+    assert {row["n"] for row in after[len(before) :]} == {40}
+    for page in ("report.html", "overview.html"):
+        text = (prepared.output / page).read_text("utf-8")
+        assert "40 common test documents; 10 more are known to the other from training" in text
+        assert "the embedder is better by" in text or "not distinguishable" in text
+        assert str(tmp_path) not in text
 
 
 def test_progress_is_told(run: tuple[StageContext, Metrics]) -> None:

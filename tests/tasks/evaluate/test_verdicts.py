@@ -4,7 +4,13 @@ import pytest
 
 from model.retrieval import MeanEstimate
 from tasks.evaluate.scores import Difference
-from tasks.evaluate.verdicts import Verdict, system_label, verdict, verdict_sentence
+from tasks.evaluate.verdicts import (
+    Verdict,
+    points_sentence,
+    system_label,
+    verdict,
+    verdict_sentence,
+)
 
 
 def difference(
@@ -56,3 +62,33 @@ def test_few_queries_decide_nothing_even_when_all_agree() -> None:
 def test_labels_for_people() -> None:
     assert system_label("corpusmith_dim_64") == "embedder, 64 dim"
     assert system_label("untrained") == "random weights"
+    assert system_label("other_1a2b3c4d") == "other embedder 1a2b3c4d"
+
+
+@pytest.mark.parametrize(
+    ("found", "smallest", "sentence"),
+    [
+        (difference(0.021, 0.004, 0.038), 0.024, "better by 2.1 points (0.4 to 3.8)"),
+        (difference(-0.021, -0.038, -0.004), 0.024, "worse by 2.1 points (0.4 to 3.8)"),
+        (
+            difference(0.006, -0.011, 0.023, n=1312),
+            0.041,
+            "not distinguishable (\u22121.1 to 2.3 points); 1,312 documents can show 4.1 points",
+        ),
+        (
+            difference(0.0, 0.0, 0.0),
+            float("nan"),
+            "not distinguishable (0.0 to 0.0 points); 100 documents all came out alike, which does "
+            "not tell what they can show",
+        ),
+        (
+            difference(1.0, 1.0, 1.0, n=29),
+            0.1,
+            "not distinguishable: 29 documents are too few, at least 30 are needed",
+        ),
+    ],
+)
+def test_points_are_said_where_the_interval_bears_them_else_what_would_show(
+    found: Difference, smallest: float, sentence: str
+) -> None:
+    assert points_sentence(found.estimate, smallest) == sentence
