@@ -47,7 +47,11 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def plan(options: argparse.Namespace) -> Answer:
-    """``plan``."""
+    """``plan``; with ``--forecast`` it runs the chain on parts of the text."""
+    if options.forecast:
+        from flows.launch import launch_forecast
+
+        return launch_forecast(_config(options), options.workspace)
     from flows.plan import plan_run
 
     return plan_run(_config(options), options.workspace, why=options.why)

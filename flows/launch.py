@@ -4,7 +4,7 @@ from typing import Any
 
 from flows.config import PipelineConfig
 from flows.graph import StageName
-from flows.servers import prepare_prefect
+from flows.servers import PrefectApi, prepare_prefect
 from tasks.ingest.places.paths import check_paths
 from tasks.store.workspace import Workspace
 
@@ -16,10 +16,28 @@ def launch(config: PipelineConfig, location: str, until: StageName | None) -> di
         RequestError: a source path or the workspace cannot serve; nothing has started then.
         CorpusmithError: a stage refused; what was finished before it stays.
     """
-    workspace = Workspace.open(location)
-    check_paths(config.ingest)
-    api = prepare_prefect(workspace.state)
+    workspace, api = _prepare(config, location)
     from flows.pipeline import pipeline  # only now: Prefect reads its settings when imported
 
     api.wait_until_ready()
     return pipeline(config, workspace=str(workspace.path), until=until)
+
+
+def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
+    """Run the chain on parts of the training text and foretell the scores on all of it.
+
+    Raises:
+        RequestError: a source path or the workspace cannot serve; nothing has started then.
+        CorpusmithError: a stage refused, such as for too little text; what was finished stays.
+    """
+    workspace, api = _prepare(config, location)
+    from flows.forecast import plan_forecast
+
+    api.wait_until_ready()
+    return plan_forecast(config, workspace=str(workspace.path))
+
+
+def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectApi]:
+    workspace = Workspace.open(location)
+    check_paths(config.ingest)
+    return workspace, prepare_prefect(workspace.state)

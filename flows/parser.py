@@ -59,7 +59,14 @@ def _add_chain_commands(commands: "_Commands[_Parser]") -> None:
         _add_chain_arguments(_command(commands, stage, STAGE_HELP[stage]))
     plan = _command(commands, "plan", "show what a run would do, reuse and cost")
     _add_chain_arguments(plan)
-    plan.add_argument("--why", action="store_true", help="name what makes a stage run again")
+    more = plan.add_mutually_exclusive_group()
+    more.add_argument("--why", action="store_true", help="name what makes a stage run again")
+    more.add_argument(
+        "--forecast",
+        action="store_true",
+        help="run the chain on 1/8, 1/4 and 1/2 of the training text, and foretell from that how "
+        "well the embedder and its baselines will do on all of it (takes up to three runs' time)",
+    )
 
 
 def _add_release_commands(commands: "_Commands[_Parser]") -> None:

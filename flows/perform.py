@@ -27,15 +27,21 @@ Result = TypeVar("Result")
 def perform(
     name: StageName, config: StageConfig, inputs: Mapping[str, ArtifactRef], workspace: str
 ) -> Any:
-    """Run the stage, or find that it has run.
+    """Run the stage of that name, or find that it has run; returns as `perform_stage`."""
+    return perform_stage(load_stage(name), config, inputs, workspace)
+
+
+def perform_stage(
+    stage: Stage, config: StageConfig, inputs: Mapping[str, ArtifactRef], workspace: str
+) -> Any:
+    """Run a stage, or find that it has run.
 
     Returns:
         The artifact's reference; as a Prefect state named "Reused" where nothing had to be done.
     """
-    params = config.model_dump(mode="json")
+    name, params = stage.name, config.model_dump(mode="json")
     tags = {"prefect.flow_run_id": str(flow_run.id)}
     with session(workspace, experiment="corpusmith", params={name: params}, tags=tags) as run:
-        stage = load_stage(name)
         with (
             run.tracker.stage(name, params) as track,
             StageReporter(name, track, run.console, _examples(run, track)) as report,

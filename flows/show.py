@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.text import Text
 Answer = dict[str, Any]
 
 MAX_NUMBERS = 4  # of a vector; --json has them all
+MAX_CROSSING = 8.0  # times the text; --json has those beyond, and below the least share
 MAX_SOURCES = 10  # named of a lineage; --json has them all
 HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "ingest": ("num_kept", "num_duplicate", "num_quarantined"),
@@ -72,8 +74,11 @@ def explain(answer: Answer) -> None:
 
 
 def plan(answer: Answer) -> None:
-    """Stage by stage: reuse or run, what it is expected to cost, and why."""
+    """Stage by stage: reuse or run, what it is expected to cost, and why; or the forecast."""
     console = Console()
+    if "forecast" in answer:
+        _forecast(answer, console)
+        return
     table = Table(title="plan", title_justify="left", box=None)
     for column in ("stage", "would", "input id", "expects"):
         table.add_column(column)
@@ -164,6 +169,27 @@ def doctor(answer: Answer) -> None:
 
 def nothing(answer: Answer) -> None:
     """For commands that have said everything while they ran."""
+
+
+def _forecast(answer: Answer, console: Console) -> None:
+    """Scores on parts of the text and what is foretold of all of it, then what that says."""
+    names = [str(Fraction(share)) for share in answer["shares"]]
+    table = Table(title="recall@1 by share of the text", title_justify="left", box=None)
+    for column in ("", *names, "all, foretold", "lines cross at"):
+        table.add_column(column, justify="right" if column else "left")
+    for row in answer["forecast"]:
+        own = [point for point in answer["curve"] if point["system"] == row["system"]]
+        interval = f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+        crossing = answer["crossings"].get(row["system"])
+        is_near = crossing and answer["shares"][0] <= crossing <= MAX_CROSSING
+        at = f"{crossing:.2g}\u00d7" if is_near else ""
+        style = "bold" if row["system"] == answer["systems"][0] else ""
+        values = (f"{point['value']:.2f}" for point in own)
+        table.add_row(Text(row["label"]), *values, interval, at, style=style)
+    console.print(table)
+    for sentence in answer["verdicts"]:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report  {answer['report']}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _word_table(doc_id: str, words: Sequence[Answer], num_shown: int) -> Table:

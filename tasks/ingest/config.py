@@ -88,6 +88,13 @@ class IngestConfig(FilterConfig):
         0.05, gt=0, lt=1, description="fraction of documents drawn for validation"
     )
     test_frac: float = Field(0.1, gt=0, lt=1, description="fraction of documents drawn for test")
+    train_frac: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="fraction of the training documents that is kept; what a smaller one keeps, a "
+        "larger one keeps too",
+    )
     seed: int = Field(0, ge=0, lt=2**64, description="seed of the split")
     documents_per_shard: int = Field(
         10_000, ge=1, le=10_000_000, description="most documents in one output file"

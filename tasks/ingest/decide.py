@@ -21,13 +21,16 @@ from tasks.ingest.duplicates.similar_pairs import similar_pairs
 from tasks.ingest.parts import Part
 from tasks.ingest.reading.records import Reason
 from tasks.ingest.rows import SIGNATURE_NAMES, fixed_bytes
-from tasks.ingest.splits import draw_of, drawn_splits
+from tasks.ingest.splits import draw_of, drawn_splits, training_draw_of
 
 KEPT, DUPLICATE, DROPPED, QUARANTINED = "kept", "duplicate_of", "dropped", "quarantined"
 STATUSES = (KEPT, DUPLICATE, DROPPED, QUARANTINED)
 EXACT_DUPLICATE, NEAR_DUPLICATE = "exact_duplicate", "near_duplicate"
 # What a decision adds to a row's own reason; 0 leaves it.
-REASONS = (None, EXACT_DUPLICATE, NEAR_DUPLICATE, Reason.DUPLICATE_ID.value)
+REASONS = (
+    *(None, EXACT_DUPLICATE, NEAR_DUPLICATE),
+    *(Reason.DUPLICATE_ID.value, Reason.BEYOND_TRAIN_FRAC.value),
+)
 _DROPS = pa.array([reason.value for reason in Reason if reason.is_drop])
 # Of equal texts in several given splits, the one that is measured on stays.
 _SPLIT_PRIORITY = {"test": 0, "validation": 1, "train": 2}
@@ -57,6 +60,7 @@ class Decisions:
 
 _CODE_EXACT, _CODE_NEAR = REASONS.index(EXACT_DUPLICATE), REASONS.index(NEAR_DUPLICATE)
 _CODE_ID = REASONS.index(Reason.DUPLICATE_ID.value)
+_CODE_BEYOND = REASONS.index(Reason.BEYOND_TRAIN_FRAC.value)
 
 
 @dataclass
@@ -79,7 +83,8 @@ def decide(parts: Sequence[Part], config: IngestConfig, scratch: Path) -> Decisi
     texts the first is kept, of similar ones the longest, whatever the order of files (with
     `split_column`: of test before validation before train). A near duplicate is dropped only for a
     kept document that it is itself similar to. Splits are drawn for a whole group of near
-    duplicates, by the smallest content hash in it.
+    duplicates, by the smallest content hash in it, and so is who goes where `train_frac` is below
+    1; duplicates of those go with them.
 
     Args:
         scratch: a folder that does not exist yet, for signatures.
@@ -98,7 +103,10 @@ def decide(parts: Sequence[Part], config: IngestConfig, scratch: Path) -> Decisi
     rank, first = _exact(table, free, decisions)
     group = _near(table, free & (first == np.arange(size)), decisions, signatures, config)
     _follow(decisions, first, free)
-    _split(table, decisions, group, rank, config)
+    speaker = _speakers(decisions, group, rank)
+    _split(table, decisions, speaker, config)
+    if config.train_frac < 1:
+        _thin(table, decisions, speaker, config)
     return decisions
 
 
@@ -229,19 +237,45 @@ def _follow(decisions: Decisions, first: Ints, free: Bools) -> None:
     decisions.kept_row[moved] = onward[moved]
 
 
-def _split(
-    table: _Table, decisions: Decisions, group: Ints, rank: Ints, config: IngestConfig
-) -> None:
+def _speakers(decisions: Decisions, group: Ints, rank: Ints) -> Ints:
+    """Of every row the one with the smallest content hash in its group; draws are made of that."""
+    distinct = np.flatnonzero(
+        (decisions.status == STATUSES.index(KEPT)) | (decisions.reason == _CODE_NEAR)
+    )
+    smallest = np.full(len(group), np.iinfo(np.int64).max)
+    np.minimum.at(smallest, group[distinct], rank[distinct])
+    row_of_rank = np.empty(len(rank), np.int64)
+    row_of_rank[rank] = np.arange(len(rank))
+    speaker = np.arange(len(rank))
+    speaker[distinct] = row_of_rank[smallest[group[distinct]]]
+    return speaker
+
+
+def _split(table: _Table, decisions: Decisions, speaker: Ints, config: IngestConfig) -> None:
     kept = decisions.status == STATUSES.index(KEPT)
     if config.split_column is not None:
         codes = {_SPLIT_PRIORITY[name]: number for number, name in enumerate(SPLITS)}
         given = np.array([codes[priority] for priority in range(len(SPLITS))], np.int8)
         decisions.split[kept] = given[table.priorities[kept]]
         return
-    distinct = np.flatnonzero(kept | (decisions.reason == _CODE_NEAR))
-    smallest = np.full(len(group), np.iinfo(np.int64).max)
-    np.minimum.at(smallest, group[distinct], rank[distinct])
-    row_of_rank = np.empty(len(rank), np.int64)
-    row_of_rank[rank] = np.arange(len(rank))
-    draws = table.draws[row_of_rank[smallest[group[kept]]]]
+    draws = table.draws[speaker[kept]]
     decisions.split[kept] = drawn_splits(draws, config.validation_frac, config.test_frac)
+
+
+def _thin(table: _Table, decisions: Decisions, speaker: Ints, config: IngestConfig) -> None:
+    """Drop training documents beyond the fraction asked for, and their duplicates with them.
+
+    Groups stand in the order of their draws; those that begin within the fraction stay whole.
+    """
+    train = np.flatnonzero(decisions.split == SPLITS.index("train"))
+    contents = (table.contents[row].tobytes() for row in speaker[train])
+    draws = np.array([training_draw_of(one, config.seed) for one in contents], np.uint64)
+    num_before = np.searchsorted(np.sort(draws), draws)
+    goes = np.zeros(len(speaker), np.bool_)
+    goes[train[num_before >= config.train_frac * len(train)]] = True
+    followers = np.flatnonzero(decisions.kept_row >= 0)
+    goes[followers] = goes[decisions.kept_row[followers]]
+    decisions.status[goes] = STATUSES.index(DROPPED)
+    decisions.reason[goes] = _CODE_BEYOND
+    decisions.kept_row[goes] = -1
+    decisions.split[goes] = -1

@@ -17,7 +17,7 @@ from tasks.store.canonical import short_hash
 
 # Settings that come into play only once all is read.
 _LATER = {
-    *("validation_frac", "test_frac", "seed"),
+    *("validation_frac", "test_frac", "train_frac", "seed"),
     *("max_quarantined_frac", "label_column", "title_column"),
 }
 

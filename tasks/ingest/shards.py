@@ -34,6 +34,9 @@ _VERDICT_FIELDS = (
 )
 _REPEATING = ["file", "source", "reason", "status", "decision", "split", "place", "given_split"]
 _METADATA = "metadata."
+_PREVIEWED = [
+    REASONS.index(reason.value) for reason in (Reason.DUPLICATE_ID, Reason.BEYOND_TRAIN_FRAC)
+]
 _OWN_NAMES = frozenset(field.name for field in _DOCUMENT_FIELDS)
 
 Codes = np.ndarray[Any, np.dtype[np.int8]]
@@ -194,8 +197,8 @@ def _kept_ids(batch: pa.RecordBatch, verdicts: Verdicts, rows: slice) -> pa.Arra
 
 
 def _previews(batch: pa.RecordBatch, verdicts: Verdicts, rows: slice) -> pa.Array:
-    """The rows' previews; of candidates that were refused for their id, the start of the text."""
-    refused = np.flatnonzero(verdicts.reason[rows] == REASONS.index(Reason.DUPLICATE_ID.value))
+    """The rows' previews; of candidates refused or dropped later, the start of the text."""
+    refused = np.flatnonzero(np.isin(verdicts.reason[rows], _PREVIEWED))
     if not len(refused):
         return batch["preview"]
     previews = batch["preview"].to_pylist()

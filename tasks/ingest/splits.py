@@ -26,6 +26,11 @@ def draw_of(content_sha256: bytes, seed: int) -> int:
     return int.from_bytes(digest[:8], "little")
 
 
+def training_draw_of(content: bytes, seed: int) -> int:
+    """As `draw_of`, and independent of it: where a training document stands among the others."""
+    return draw_of(b"train_frac" + content, seed)
+
+
 def drawn_splits(
     draws: np.ndarray[Any, np.dtype[np.uint64]], validation_frac: float, test_frac: float
 ) -> np.ndarray[Any, np.dtype[np.int8]]:

@@ -22,7 +22,7 @@ from tasks.report import theme
 FloatMatrix = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 Role = Literal["subject", "reference", "control"]
-_ROLE_COLOURS = {
+ROLE_COLOURS = {
     "subject": theme.SUBJECT,
     "reference": theme.REFERENCE,
     "control": theme.CONTROL,
@@ -109,7 +109,7 @@ def line_plot(
         level: one horizontal line and its name, for example ``(0.5, "chance")``.
         smallest_span: the y axis covers at least so much, so that noise does not look steep.
     """
-    with _figure(5.4, 3.0) as figure:
+    with new_figure(5.4, 3.0) as figure:
         axes = figure.subplots()
         axes.grid(axis="y")
         for line in series:
@@ -121,7 +121,7 @@ def line_plot(
         axes.set_xlim(min(x) - 0.3, max(x) + 0.3)
         _widen(axes, smallest_span)
         _legend_above(axes, len(series))
-        return _svg_text(figure, name)
+        return svg_text(figure, name)
 
 
 def estimate_plot(
@@ -132,12 +132,12 @@ def estimate_plot(
     limits: tuple[float, float] | None = None,
 ) -> str:
     """Dots with intervals, one row each from top to bottom: systems beside their baselines."""
-    with _figure(5.4, 0.75 + 0.3 * len(estimates)) as figure:
+    with new_figure(5.4, 0.75 + 0.3 * len(estimates)) as figure:
         axes = figure.subplots()
         axes.grid(axis="x")
         rows = range(len(estimates))
         for row, estimate in zip(rows, estimates, strict=True):
-            colour = _ROLE_COLOURS[estimate.role]
+            colour = ROLE_COLOURS[estimate.role]
             axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=2.2)
             axes.plot([estimate.value], [row], "o", color=colour, markersize=5.5)
         axes.set_yticks(rows, labels=[estimate.label for estimate in estimates])
@@ -145,7 +145,7 @@ def estimate_plot(
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.set(xlabel=x_label, xlim=limits)
-        return _svg_text(figure, name)
+        return svg_text(figure, name)
 
 
 def heat_map(
@@ -162,7 +162,7 @@ def heat_map(
     """A matrix as coloured cells, first row at the bottom; small ones carry their numbers."""
     cell = min(0.52, 3.6 / max(values.shape))
     width, height = 1.5 + cell * values.shape[1], 0.75 + cell * values.shape[0]
-    with _figure(max(width, 3.2), max(height, 2.0)) as figure:
+    with new_figure(max(width, 3.2), max(height, 2.0)) as figure:
         axes = figure.subplots()
         low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
         mesh = axes.pcolormesh(values, cmap=_CELL_COLOURS, vmin=low, vmax=high)
@@ -174,16 +174,18 @@ def heat_map(
         if max(values.shape) <= 9:
             _write_numbers(axes, values, low, high)
         _draw_colour_bar(axes, mesh, colour_label)
-        return _svg_text(figure, name)
+        return svg_text(figure, name)
 
 
 @contextmanager
-def _figure(width_inches: float, height_inches: float) -> Generator[Drawing]:
+def new_figure(width_inches: float, height_inches: float) -> Generator[Drawing]:
+    """An empty drawing in the house's style; one at a time, whatever thread asks."""
     with _drawing, mpl.rc_context(_SETTINGS):
         yield Drawing(figsize=(width_inches, height_inches), layout="constrained")
 
 
-def _svg_text(figure: Drawing, name: str) -> str:
+def svg_text(figure: Drawing, name: str) -> str:
+    """The drawing as SVG, its ids made of the name."""
     mpl.rcParams["svg.hashsalt"] = name
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
@@ -191,7 +193,7 @@ def _svg_text(figure: Drawing, name: str) -> str:
 
 
 def _draw_series(axes: Axes, line: Series, x: IntArray) -> None:
-    colour = _ROLE_COLOURS[line.role]
+    colour = ROLE_COLOURS[line.role]
     axes.fill_between(x, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
     axes.plot(
         x,

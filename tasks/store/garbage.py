@@ -14,6 +14,7 @@ from model.errors import ArtifactError
 from tasks.store.artifact import Artifact
 from tasks.store.aside import REASON_SUFFIX
 from tasks.store.hashing import size_of
+from tasks.store.identity import stage_of_input
 from tasks.store.lease import is_held, read_newest, try_lease
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
@@ -119,7 +120,8 @@ def _inputs(lookup: Lookup, key: Key) -> list[Key]:
         artifact: Artifact = lookup.read(*key)
     except ArtifactError:
         return []
-    return list(artifact.manifest.identity.inputs.items())
+    inputs = artifact.manifest.identity.inputs
+    return [(stage_of_input(name), input_id) for name, input_id in inputs.items()]
 
 
 def _released(lookup: Lookup) -> list[Key]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.store.canonical import canonical_json, short_hash
 
-__all__ = ["Identity", "canonical_json", "explain_difference", "input_id_of"]
+__all__ = ["Identity", "canonical_json", "explain_difference", "input_id_of", "stage_of_input"]
 
 STAGE_PATTERN = r"^[a-z][a-z0-9_-]*$"
 
@@ -43,6 +43,12 @@ def input_id_of(
     )
 
 
+def stage_of_input(name: str) -> str:
+    """The stage that made an input: its name, up to a slash where several of one stage are read
+    (``evaluate/half``)."""
+    return name.partition("/")[0]
+
+
 class Identity(BaseModel):
     """A request: everything that decides what a stage's result will be."""
 
@@ -51,7 +57,7 @@ class Identity(BaseModel):
     stage: str = Field(pattern=STAGE_PATTERN)
     version: int
     settings: dict[str, Any]
-    inputs: dict[str, str]
+    inputs: dict[str, str]  # input_id by name, see `stage_of_input`
     sources: Any = None
 
     @property

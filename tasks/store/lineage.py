@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError, RequestError
+from tasks.store.identity import stage_of_input
 from tasks.store.lookup import Lookup
 
 Link = dict[str, Any]
@@ -59,7 +60,10 @@ def _link(
     link |= {"inputs": dict(manifest.identity.inputs), "present": True}
     if manifest.identity.sources is not None:
         link["sources"] = manifest.identity.sources
-    return link, [(name, e.input_id, e.content_id) for name, e in manifest.inputs.items()]
+    return link, [
+        (stage_of_input(name), entry.input_id, entry.content_id)
+        for name, entry in manifest.inputs.items()
+    ]
 
 
 def _locate(lookup: Lookup, path: Path) -> tuple[str, str]:

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     """Why something in a file is no document of the corpus."""
 
     # Dropped: an orderly omission.
+    BEYOND_TRAIN_FRAC = "beyond_train_frac"
     BOILERPLATE = "boilerplate"
     EMPTY = "empty"
     REDIRECT = "redirect"
@@ -65,6 +66,7 @@ class Reason(StrEnum):
 
 _DROPS = frozenset(
     {
+        Reason.BEYOND_TRAIN_FRAC,
         Reason.BOILERPLATE,
         Reason.EMPTY,
         Reason.REDIRECT,

@@ -1,0 +1,1 @@
+"""Foretells scores on the whole text from evaluations of parts of it."""
