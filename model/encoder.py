@@ -127,17 +127,19 @@ class Encoder(nn.Module):
     def observe(self, batch: Batch, *, attention: bool = False) -> Iterator[Observation]:
         """What every layer computes, one after another, K + 1 observations.
 
-        With `attention` each layer's probabilities are computed once more, explicitly.
+        The states are those that `forward` goes through. With `attention` each layer's
+        probabilities are computed once more, explicitly.
         """
         hidden_BLD = self.embeddings(batch.token_ids_BL)
-        places = self._neighbourhoods(batch, "rows")
+        places = self._neighbourhoods(batch, self._path(hidden_BLD))
+        rows = self._neighbourhoods(batch, "rows") if attention else {}
         yield Observation(0, hidden_BLD, None)
         for k, layer in enumerate(self._blocks(), start=1):
-            place = places[layer.is_full]
             attention_BHLL = None
             if attention:
+                place = rows[layer.is_full]
                 attention_BHLL = layer.attn.probabilities(layer.attn_norm(hidden_BLD), place)
-            hidden_BLD = layer(hidden_BLD, place)
+            hidden_BLD = layer(hidden_BLD, places[layer.is_full])
             seen_BLD = self.final_norm(hidden_BLD) if k == len(self.layers) else hidden_BLD
             yield Observation(k, seen_BLD, attention_BHLL)
 

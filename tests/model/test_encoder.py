@@ -43,7 +43,7 @@ def test_observing_shows_every_layer_and_probabilities_that_explain_it(
     assert [each.layer for each in seen] == [0, 1, 2, 3]
     assert seen[0].attention_BHLL is None
     torch.testing.assert_close(seen[0].hidden_BLD, encoder.embeddings(batch.token_ids_BL))
-    torch.testing.assert_close(seen[-1].hidden_BLD, encoder(batch))
+    assert torch.equal(seen[-1].hidden_BLD, encoder(batch))
     same_BLL = batch.sequence_ids_BL[:, :, None] == batch.sequence_ids_BL[:, None, :]
     gaps_BLL = (batch.positions_BL[:, :, None] - batch.positions_BL[:, None, :]).abs()
     for each in seen[1:]:
