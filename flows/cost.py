@@ -91,7 +91,7 @@ def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dic
         ),
         "pretrain": _pretrain(config, sizes, checkpoints_bytes),
         "tune": _tune(config, sizes, checkpoints_bytes),
-        "probe": Cost(15.0, 500_000),
+        "probe": Cost(30.0, 1_000_000),
         "evaluate": _evaluate(config, sizes),
         "export": Cost(3 + _encode_s(sizes), sizes.num_corpus_tokens * 8),
     }

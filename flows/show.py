@@ -21,7 +21,7 @@ HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "tokenize": ("num_tokens", "fill_frac"),
     "pretrain": ("validation_loss", "unigram_loss", "validation_bits_per_byte"),
     "tune": ("initial_recall_at_1", "validation_recall_at_1"),
-    "probe": ("bigram_shift_accuracy", "random_bigram_shift_accuracy"),
+    "probe": ("masked_loss_last_layer", "unigram_masked_loss", "num_heads_that_help"),
     "evaluate": ("half_document_recall_at_1",),
     "export": ("num_documents", "dim", "documents_per_second"),
 }

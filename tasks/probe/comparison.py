@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from tasks.probe.table import Row, select
 
 
-def standing(trained: Row, random: Row) -> str:
-    """Whether a number of the trained encoder is apart from that of random weights."""
-    if trained.low > random.high:
-        return "above random weights"
-    if trained.high < random.low:
-        return "below random weights"
-    return "not distinguishable from random weights"
+def standing(trained: Row, other: Row, name: str = "random weights") -> str:
+    """Whether a number of the trained encoder is apart from that of another, such as random
+    weights."""
+    if trained.low > other.high:
+        return f"above {name}"
+    if trained.high < other.low:
+        return f"below {name}"
+    return f"not distinguishable from {name}"
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,16 @@ class Comparison:
         trained: the encoder's row.
         random: that of the same architecture with random weights.
         control: the encoder's with shuffled labels.
+        static: that of Word2Vec, which has one layer.
+        chance: the share that guessing gets right.
     """
 
     task: str
     trained: Row
     random: Row
     control: Row
+    static: Row
+    chance: float
 
     @property
     def standing(self) -> str:
@@ -42,7 +47,7 @@ class Comparison:
         return self.trained.value - self.control.value
 
 
-def compare(rows: Sequence[Row], task: str) -> Comparison:
+def compare(rows: Sequence[Row], task: str, chance: float) -> Comparison:
     """The comparison of a task out of the rows of all layers."""
     measure = f"{task}_accuracy"
     return Comparison(
@@ -50,6 +55,8 @@ def compare(rows: Sequence[Row], task: str) -> Comparison:
         _at_chosen_layer(rows, measure),
         _at_chosen_layer(rows, f"random_{measure}"),
         _at_chosen_layer(rows, f"control_{measure}"),
+        _at_chosen_layer(rows, f"word2vec_{measure}"),
+        chance,
     )
 
 

@@ -37,4 +37,26 @@ class ProbeConfig(StageConfig):
         "weights and its own control labels.",
     )
     seed: int = Field(0, ge=0, description="The first seed; the others follow it.")
+    word2vec_tokens: int = Field(
+        1_000_000,
+        ge=1000,
+        description="Tokens of the train split that Word2Vec learns from, to stand beside.",
+    )
+    ablation_tokens: int = Field(
+        4000,
+        ge=100,
+        description="Tokens of the sample on which each head is taken out in turn. Cost: heads x "
+        "(layers + 1) / 2 passes over them.",
+    )
+    num_checkpoints: int = Field(
+        4,
+        ge=0,
+        description="Checkpoints of pretraining to measure too, evenly chosen, and the encoder "
+        "before it; 0 = none.",
+    )
+    conllu: list[str] = incidental(
+        [],
+        description="A treebank in CoNLL-U: files, folders, globs or archives, compressed or not. "
+        "Names that say train, dev and test are kept to; what they leave out is drawn by document.",
+    )
     device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")

@@ -1,4 +1,4 @@
-"""Self-labelled tasks: examples whose labels come from the text itself, balanced, from a seed.
+"""Self-labelled examples: windows of text whose labels come from the text itself, from a seed.
 
 `bigram_shift`: were two neighbouring tokens of this window exchanged? The bag of tokens stays the
 same, so the mean of layer 0 cannot tell. `same_document`: are these two windows of one document?
@@ -6,8 +6,9 @@ same, so the mean of layer 0 cannot tell. `same_document`: are these two windows
 Letters: E examples, P windows of an example.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from tasks.probe.sample import Tokens
 
 IntArray = NDArray[np.int64]
 DOCUMENTS_PER_EXAMPLE = 4  # documents looked into, at most, for each example wanted
+_CANDIDATES_PER_EXAMPLE = 4
+_MIN_CANDIDATES = 16
 
 
 @dataclass(frozen=True)
@@ -24,21 +27,46 @@ class Examples:
 
     Attributes:
         parts: P lists with one window for each example.
-        labels_E: int64, 0 or 1, as many of each.
+        labels_E: int64 in [0, num_classes), as many of each.
         document_E: int64, the document of the first window.
+        num_classes: kinds of labels; 0 where the text has none to tell apart.
     """
 
     parts: tuple[list[Tokens], ...]
     labels_E: IntArray
     document_E: IntArray
+    num_classes: int = 2
 
     @property
     def num_documents(self) -> int:
         """How many documents the examples come from."""
         return len(np.unique(self.document_E))
 
+    @property
+    def chance(self) -> float:
+        """The share that guessing gets right."""
+        return 1 / self.num_classes
+
 
 Draw = Callable[[Sequence[Tokens], int, int, np.random.Generator], Examples]
+"""Draws from a split's documents: how many examples, of windows how long, from which generator."""
+
+
+class Candidate(NamedTuple):
+    """A window that could be an example.
+
+    Attributes:
+        turn: how many of its document and label come before it.
+        document: where it is from.
+        start, end: its tokens there.
+        label: its class.
+    """
+
+    turn: int
+    document: int
+    start: int
+    end: int
+    label: int
 
 
 def draw_bigram_shift(
@@ -79,17 +107,59 @@ def draw_same_document(
     document_E, starts_EP = _draw_windows(documents, num_examples, 2, window_tokens, generator)
     labels_E = np.arange(len(document_E)) % 2
     partner_E = _pass_on(document_E, labels_E == 0)
-    chosen = _balanced(labels_E, (labels_E == 1) | (document_E[partner_E] != document_E))
+    usable_E = (labels_E == 1) | (document_E[partner_E] != document_E)
+    chosen = np.flatnonzero(usable_E)
+    chosen = chosen[balanced(labels_E[usable_E], 2)]
     partner = partner_E[chosen]
     first = _cut(documents, document_E[chosen], starts_EP[chosen, 0], window_tokens)
     second = _cut(documents, document_E[partner], starts_EP[partner, 1], window_tokens)
     return Examples((first, second), labels_E[chosen], document_E[chosen])
 
 
-TASKS: dict[str, Draw] = {
-    "bigram_shift": draw_bigram_shift,
-    "same_document": draw_same_document,
-}
+def draw_documents(
+    documents: Sequence[Tokens], num_examples: int, generator: np.random.Generator
+) -> IntArray:
+    """Which documents are looked into, in random order."""
+    num_looked_into = min(len(documents), DOCUMENTS_PER_EXAMPLE * num_examples)
+    return generator.choice(len(documents), num_looked_into, replace=False)
+
+
+def candidates_each(documents: Sequence[Tokens], num_examples: int) -> int:
+    """How many candidates of a document are enough: all documents together have several times
+    what is wanted."""
+    return max(_MIN_CANDIDATES, _CANDIDATES_PER_EXAMPLE * num_examples // max(1, len(documents)))
+
+
+def choose_balanced(
+    documents: Sequence[Tokens],
+    candidates: Iterable[Candidate],
+    num_examples: int,
+    num_classes: int,
+) -> Examples:
+    """As many candidates of each label, sorted by document, at most `num_examples` in all.
+
+    Of each label every document gives one before any gives a second.
+    """
+    in_turn = sorted(candidates, key=lambda one: one.turn)
+    labels = np.array([one.label for one in in_turn], np.int64)
+    most_each = num_examples // num_classes if num_classes else 0
+    places = balanced(labels, num_classes, most_each=most_each)
+    chosen = sorted((in_turn[place] for place in places), key=lambda one: one.document)
+    return Examples(
+        ([documents[one.document][one.start : one.end] for one in chosen],),
+        np.array([one.label for one in chosen], np.int64),
+        np.array([one.document for one in chosen], np.int64),
+        num_classes,
+    )
+
+
+def balanced(labels_E: IntArray, num_classes: int, *, most_each: int | None = None) -> IntArray:
+    """Indexes of the first examples of each label, as many of all, in order."""
+    of_label = [np.flatnonzero(labels_E == label) for label in range(num_classes)]
+    num_each = min((len(found) for found in of_label), default=0)
+    if most_each is not None:
+        num_each = min(num_each, most_each)
+    return np.sort(np.concatenate([np.empty(0, np.int64), *(one[:num_each] for one in of_label)]))
 
 
 def _draw_windows(
@@ -104,10 +174,8 @@ def _draw_windows(
     Windows are cut end to end, so they never overlap. Every document gives one example before
     any gives a second.
     """
-    num_looked_into = min(len(documents), DOCUMENTS_PER_EXAMPLE * num_examples)
-    drawn = generator.choice(len(documents), num_looked_into, replace=False)
     found: list[tuple[int, int, IntArray]] = []
-    for document in drawn:
+    for document in draw_documents(documents, num_examples, generator):
         num_windows = len(documents[document]) // window_tokens
         num_kept = min(num_windows // num_parts, num_examples) * num_parts
         starts = window_tokens * generator.choice(num_windows, num_kept, replace=False)
@@ -149,10 +217,3 @@ def _pass_on(document_E: IntArray, passes_E: NDArray[np.bool_]) -> IntArray:
         longest = np.unique(document_E[passing], return_counts=True)[1].max()
         partner_E[passing] = np.roll(passing, -longest)
     return partner_E
-
-
-def _balanced(labels_E: IntArray, usable_E: NDArray[np.bool_]) -> IntArray:
-    """Indexes of the usable examples, the first ones of each label, as many of both."""
-    of_label = [np.flatnonzero(usable_E & (labels_E == label)) for label in (0, 1)]
-    num_each = min(len(found) for found in of_label)
-    return np.sort(np.concatenate([found[:num_each] for found in of_label]))

@@ -5,14 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.probe.ablation import ABLATION_LOSS
 from tasks.probe.comparison import Comparison
 from tasks.probe.findings import Findings
 from tasks.probe.layers import NUM_TOP_DIMENSIONS, cka_name
+from tasks.probe.masked_loss import LOSS, UNIGRAM
+from tasks.probe.over_time import StepRow, draw_course
 from tasks.probe.table import Row, select
 from tasks.probe.wording import (
     TASK_NOTES,
     TASK_TITLES,
+    ablation_sentence,
+    course_of_training_sentence,
     course_sentence,
+    guess_sentence,
     heads_sentence,
     likeness_sentence,
     probe_sentence,
@@ -93,12 +99,24 @@ HEAD_FIGURES = {
 }
 
 
+COURSES = {
+    LOSS: ("Masked-token loss", "nats"),
+    "anisotropy": ("Anisotropy", "mean cosine"),
+    "self_similarity_adjusted": ("Self-similarity, less anisotropy", "mean cosine"),
+    "effective_rank": ("Effective rank", "dimensions"),
+}
+
+
 def draw_figures(findings: Findings) -> dict[str, Figure]:
     """All figures by file name, without the ending."""
     figures = {one.task: _probe_figure(findings, one) for one in findings.comparisons}
     figures |= {measure: _layer_figure(findings, measure) for measure in LAYER_FIGURES}
     figures["layer_similarity"] = _similarity_figure(findings)
     figures |= {f"head_{measure}": _head_figure(findings, measure) for measure in HEAD_FIGURES}
+    if findings.guessing is not None:
+        figures["masked_loss"] = _loss_figure(findings)
+        figures["head_ablation"] = _ablation_figure(findings)
+        figures |= _course_figures(findings, findings.guessing.steps)
     return figures
 
 
@@ -125,7 +143,7 @@ def _probe_figure(findings: Findings, comparison: Comparison) -> Figure:
             x=_layers(findings),
             x_label="layer",
             y_label="accuracy",
-            level=(0.5, "chance"),
+            level=(comparison.chance, "chance"),
             smallest_span=0.2,
         ),
         title=TASK_TITLES[comparison.task],
@@ -208,6 +226,62 @@ def _head_figure(findings: Findings, measure: str) -> Figure:
         title=style.title,
         says=heads_sentence(trained, random, style.digits),
     )
+
+
+def _loss_figure(findings: Findings) -> Figure:
+    losses = select(findings.layers, LOSS)
+    (unigram,) = select(findings.layers, UNIGRAM + LOSS)
+    return Figure(
+        svg=line_plot(
+            LOSS,
+            [_series("trained", "subject", losses)],
+            x=_layers(findings),
+            x_label="layer",
+            y_label="nats",
+            level=(unigram.value, "frequency alone"),
+        ),
+        title="Masked-token loss, read off each layer",
+        says=guess_sentence(losses, unigram),
+        note="The states of each layer go through the final norm and the model's own head. It was "
+        "trained on the last layer only, so lower layers may know more than it can read.",
+    )
+
+
+def _ablation_figure(findings: Findings) -> Figure:
+    heads = select(findings.heads, ABLATION_LOSS)
+    by_layer = np.array([row.value for row in heads]).reshape(-1, findings.encoder.num_heads)
+    return Figure(
+        svg=heat_map(
+            "head_ablation",
+            by_layer.T,
+            rows=list(range(findings.encoder.num_heads)),
+            columns=_layers(findings)[1:],
+            row_label="head",
+            column_label="layer",
+            colour_label="nats",
+            limits=(min(0.0, by_layer.min()), max(0.01, by_layer.max())),
+        ),
+        title="Loss when the head is taken out",
+        says=ablation_sentence(heads),
+        note="Masked-token loss without the head, less that with all heads, on the same gaps. One "
+        "head at a time: what two do together does not show.",
+    )
+
+
+def _course_figures(findings: Findings, steps: Sequence[StepRow]) -> dict[str, Figure]:
+    """How measures came about; none where there are no checkpoints."""
+    if not steps:
+        return {}
+    (unigram,) = select(findings.layers, UNIGRAM + LOSS)
+    levels = {LOSS: (unigram.value, "frequency alone")}
+    return {
+        f"course_{measure}": Figure(
+            svg=draw_course(steps, measure, y_label=y_label, level=levels.get(measure)),
+            title=title,
+            says=course_of_training_sentence(steps, measure),
+        )
+        for measure, (title, y_label) in COURSES.items()
+    }
 
 
 def _layers(findings: Findings) -> list[int]:

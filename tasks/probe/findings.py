@@ -1,7 +1,7 @@
 """Everything the probe stage measures of one encoder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -10,10 +10,11 @@ from model.encoder import Encoder
 from model.initialization import initialize
 from tasks.probe.comparison import Comparison, compare
 from tasks.probe.config import ProbeConfig
-from tasks.probe.examples import TASKS, Examples
+from tasks.probe.examples import Examples
+from tasks.probe.guessing import Guessing
 from tasks.probe.heads import head_rows
 from tasks.probe.layers import layer_rows
-from tasks.probe.observe import observe_sample
+from tasks.probe.observe import Observed, observe_sample
 from tasks.probe.probing import (
     Answers,
     accuracy_rows,
@@ -23,12 +24,16 @@ from tasks.probe.probing import (
     features_of,
 )
 from tasks.probe.sample import Sample, Tokens, draw_sample
+from tasks.probe.self_labelled import TASKS
+from tasks.probe.static_vectors import StaticEncoder, observe_static, train_static_encoder
 from tasks.probe.table import Row
+from tasks.probe.treebank import Treebank
+from tasks.probe.vocabulary import Vocabulary
 from tasks.stage import Reporter
 
 Documents = Mapping[str, Sequence[Tokens]]
 Split = str
-SYSTEMS = ("", "random_", "control_")
+SYSTEMS = ("", "random_", "control_", "word2vec_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,10 @@ class Findings:
         sample: the documents behind the measures without labels.
         encoder: the encoder's sizes.
         seeds: the seeds of the probes; the first is also that of the random-weights measures.
+        observed: the encoder's states on the sample.
+        static: Word2Vec of the same tokens and width.
+        treebank: the sentences of the user's treebank, where there is one.
+        guessing: what the model's head showed, where it has one.
     """
 
     layers: list[Row]
@@ -54,38 +63,76 @@ class Findings:
     sample: Sample
     encoder: EncoderConfig
     seeds: list[int]
+    observed: Observed
+    static: StaticEncoder
+    treebank: Treebank | None = None
+    guessing: Guessing | None = None
+
+    def with_guessing(self, guessing: Guessing) -> "Findings":
+        """These and what the head showed."""
+        return replace(
+            self,
+            layers=[*self.layers, *guessing.layers],
+            heads=[*self.heads, *guessing.ablation.rows],
+            guessing=guessing,
+        )
 
 
 def probe_encoder(
-    encoder: Encoder, documents: Documents, config: ProbeConfig, report: Reporter
+    encoder: Encoder,
+    documents: Documents,
+    vocabulary: Vocabulary,
+    config: ProbeConfig,
+    report: Reporter,
+    *,
+    treebank: Treebank | None = None,
 ) -> Findings:
     """Measure an encoder on tokenized documents by split.
 
+    Args:
+        encoder: in evaluation mode.
+        documents: token ids without special tokens, of train, validation and test.
+        vocabulary: what these tokens are.
+        config: the settings.
+        report: is told how far it is and what had to be left out.
+        treebank: what the findings say was read.
+
     Raises:
-        CorpusError: validation and test hold fewer than two documents with text.
+        CorpusError: validation and test hold fewer than two documents with text, or no token of
+            train occurs twice.
     """
     seeds = list(range(config.seed, config.seed + config.num_seeds))
-    progress = _Progress(report, total=2 + 2 * len(TASKS) * len(seeds))
     sample = draw_sample(
         [documents["validation"], documents["test"]],
         num_documents=config.num_documents,
         max_tokens_per_document=config.max_tokens_per_document,
         seed=config.seed,
     )
-    layers, heads = _unlabelled_rows(encoder, sample, seeds[0], progress)
-    examples, omitted = _drawable_tasks(documents, config, seeds)
+    examples, omitted = _drawable_tasks(documents, vocabulary, config, seeds)
+    progress = _Progress(report, total=3 + 3 * len(examples) * len(seeds))
+    static = train_static_encoder(
+        documents["train"], encoder.config, seed=config.seed, num_tokens=config.word2vec_tokens
+    ).to(next(encoder.parameters()).device)
+    observed = observe_sample(encoder, sample)
+    layers, heads = _unlabelled_rows(encoder, observed, static, sample, seeds[0], progress)
     for task in omitted:
         report.warning(f"the corpus is too small for the probe {task}; the report leaves it out")
-    layers += _probe_rows(encoder, examples, seeds, progress)
+    layers += _probe_rows(encoder, static, examples, seeds, progress)
     return Findings(
         layers=layers,
         heads=heads,
-        comparisons=[compare(layers, task) for task in examples],
+        comparisons=[
+            compare(layers, task, by_seed[seeds[0]]["test"].chance)
+            for task, by_seed in examples.items()
+        ],
         examples={task: by_seed[seeds[0]] for task, by_seed in examples.items()},
         omitted=omitted,
         sample=sample,
         encoder=encoder.config,
         seeds=seeds,
+        observed=observed,
+        static=static,
+        treebank=treebank,
     )
 
 
@@ -101,17 +148,23 @@ class _Progress:
 
 
 def _unlabelled_rows(
-    encoder: Encoder, sample: Sample, seed: int, progress: _Progress
+    encoder: Encoder,
+    observed: Observed,
+    static: StaticEncoder,
+    sample: Sample,
+    seed: int,
+    progress: _Progress,
 ) -> tuple[list[Row], list[Row]]:
-    """Layer and head rows of the encoder and of one with random weights, from one pass each."""
-    layers: list[Row] = []
-    heads: list[Row] = []
-    systems = [("", None, encoder), ("random_", seed, _random_like(encoder, seed))]
-    for prefix, row_seed, system in systems:
-        observed = observe_sample(system, sample)
-        layers += layer_rows(observed, sample, prefix=prefix, seed=row_seed)
-        heads += head_rows(observed, sample, prefix=prefix, seed=row_seed)
-        progress.step()
+    """Layer and head rows of the encoder, of one with random weights, and of static vectors."""
+    layers = layer_rows(observed, sample)
+    heads = head_rows(observed, sample)
+    progress.step()
+    random = observe_sample(_random_like(encoder, seed), sample)
+    layers += layer_rows(random, sample, prefix="random_", seed=seed)
+    heads += head_rows(random, sample, prefix="random_", seed=seed)
+    progress.step()
+    layers += layer_rows(observe_static(static, sample), sample, prefix="word2vec_", seed=seed)
+    progress.step()
     return layers, heads
 
 
@@ -119,12 +172,13 @@ TaskExamples = dict[str, dict[int, dict[Split, Examples]]]
 
 
 def _drawable_tasks(
-    documents: Documents, config: ProbeConfig, seeds: Sequence[int]
+    documents: Documents, vocabulary: Vocabulary, config: ProbeConfig, seeds: Sequence[int]
 ) -> tuple[TaskExamples, list[str]]:
     """Examples by task, seed and split; and the tasks that the corpus is too small for."""
     drawn: TaskExamples = {}
     omitted = []
-    for number, (task, draw) in enumerate(TASKS.items()):
+    for number, (task, plan) in enumerate(TASKS.items()):
+        draw = plan(documents["train"], vocabulary)
         by_seed = {
             seed: draw_examples(
                 draw,
@@ -143,7 +197,11 @@ def _drawable_tasks(
 
 
 def _probe_rows(
-    encoder: Encoder, examples: TaskExamples, seeds: Sequence[int], progress: _Progress
+    encoder: Encoder,
+    static: StaticEncoder,
+    examples: TaskExamples,
+    seeds: Sequence[int],
+    progress: _Progress,
 ) -> list[Row]:
     answers: dict[str, dict[int, dict[Split, Answers]]] = {
         f"{system}{task}_accuracy": {} for task in examples for system in SYSTEMS
@@ -158,6 +216,8 @@ def _probe_rows(
             answers[f"control_{task}_accuracy"][seed] = control
             progress.step()
             answers[f"random_{task}_accuracy"][seed] = answer(features_of(random, drawn), drawn)
+            progress.step()
+            answers[f"word2vec_{task}_accuracy"][seed] = answer(features_of(static, drawn), drawn)
             progress.step()
     return [row for measure, by_seed in answers.items() for row in accuracy_rows(measure, by_seed)]
 

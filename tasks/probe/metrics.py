@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from tasks.probe.ablation import ABLATION_LOSS
 from tasks.probe.findings import Findings
+from tasks.probe.masked_loss import LOSS, UNIGRAM
 from tasks.probe.table import Row, select
 from tasks.stage import Metrics
 
@@ -18,8 +20,12 @@ def final_metrics(findings: Findings) -> Metrics:
         "num_tokens": float(findings.sample.num_tokens),
     }
     for comparison in findings.comparisons:
-        for prefix in ("", "random_", "control_"):
-            row: Row = getattr(comparison, prefix.strip("_") or "trained")
+        for prefix, row in (
+            ("", comparison.trained),
+            ("random_", comparison.random),
+            ("control_", comparison.control),
+            ("word2vec_", comparison.static),
+        ):
             name = f"{prefix}{comparison.task}_accuracy"
             metrics |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
         metrics[f"{comparison.task}_layer"] = float(comparison.trained.layer)
@@ -31,7 +37,21 @@ def final_metrics(findings: Findings) -> Metrics:
     metrics["cka_first_last_layer"] = select(findings.layers, "cka_with_layer_0")[-1].value
     for measure in ("entropy", "distance"):
         metrics[f"mean_head_{measure}"] = _mean(select(findings.heads, measure))
+    if findings.guessing is not None:
+        metrics |= _guessing_metrics(findings)
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _guessing_metrics(findings: Findings) -> Metrics:
+    losses = select(findings.layers, LOSS)
+    heads = select(findings.heads, ABLATION_LOSS)
+    return {
+        "masked_loss_first_layer": losses[0].value,
+        "masked_loss_last_layer": losses[-1].value,
+        "unigram_masked_loss": select(findings.layers, UNIGRAM + LOSS)[0].value,
+        "num_heads_that_help": float(sum(row.low > 0 for row in heads)),
+        "largest_ablation_loss": max(row.value for row in heads),
+    }
 
 
 def _mean(rows: Sequence[Row]) -> float:

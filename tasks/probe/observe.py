@@ -6,17 +6,31 @@ M head measures, B rows, L positions.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.batch import Batch, batch_from_sequences
-from model.encoder import Encoder
+from model.config import EncoderConfig
+from model.encoder import Observation
 from model.heads import head_sums
 from model.intervals import sum_by_group
 from tasks.probe.sample import Sample, Tokens
 
-TOKENS_PER_BATCH = 8192
+TOKENS_PER_BATCH = 2048  # more no longer fit a core's cache: a third slower at 8192
+
+
+class Observable(Protocol):
+    """Something whose layers can be looked at: an encoder, or vectors that no context reaches."""
+
+    config: EncoderConfig
+
+    def observe(self, batch: Batch, *, attention: bool = False) -> Iterator[Observation]:
+        """What each layer computes, as `model.encoder.Encoder.observe`."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Its weights; the first says where it computes."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Observed:
 
 @torch.inference_mode()
 def observe_sample(
-    encoder: Encoder, sample: Sample, *, tokens_per_batch: int = TOKENS_PER_BATCH
+    encoder: Observable, sample: Sample, *, tokens_per_batch: int = TOKENS_PER_BATCH
 ) -> Observed:
     """Every layer's states and every head's sums, from one pass through the encoder.
 
@@ -47,7 +61,7 @@ def observe_sample(
     """
     parts = [
         _observe_batch(encoder, batch, first)
-        for batch, first in _batches(encoder, sample.documents, tokens_per_batch)
+        for batch, first in batches(encoder, sample.documents, tokens_per_batch)
     ]
     return Observed(
         torch.cat([part.states_KND for part in parts], dim=1),
@@ -59,14 +73,14 @@ def observe_sample(
 
 @torch.inference_mode()
 def mean_states(
-    encoder: Encoder,
+    encoder: Observable,
     sequences: Sequence[Tokens],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> Tensor:
     """Each sequence's states averaged over its real tokens, in every layer: float32 [K, S, D]."""
     parts = []
-    for batch, _ in _batches(encoder, sequences, tokens_per_batch):
+    for batch, _ in batches(encoder, sequences, tokens_per_batch):
         is_real_BL = real_tokens(encoder, batch)
         owner_N = batch.sequence_ids_BL[is_real_BL] - 1
         count_S1 = torch.bincount(owner_N, minlength=batch.num_sequences)[:, None]
@@ -78,14 +92,14 @@ def mean_states(
     return torch.cat(parts, dim=1)
 
 
-def real_tokens(encoder: Encoder, batch: Batch) -> Tensor:
+def real_tokens(encoder: Observable, batch: Batch) -> Tensor:
     """Where a batch holds text, known or not, and no special token or padding: bool [B, L]."""
     names = [each for each in encoder.config.special_ids if each != encoder.config.unk_id]
     special = torch.tensor(names, device=batch.token_ids_BL.device)
     return (batch.sequence_ids_BL > 0) & ~torch.isin(batch.token_ids_BL, special)
 
 
-def _observe_batch(encoder: Encoder, batch: Batch, first_document: int) -> Observed:
+def _observe_batch(encoder: Observable, batch: Batch, first_document: int) -> Observed:
     is_real_BL = real_tokens(encoder, batch)
     states, heads = [], []
     for seen in encoder.observe(batch, attention=True):
@@ -104,8 +118,8 @@ def _observe_batch(encoder: Encoder, batch: Batch, first_document: int) -> Obser
     return Observed(torch.stack(states), types_N, document_N, torch.stack(heads))
 
 
-def _batches(
-    encoder: Encoder, sequences: Sequence[Tokens], tokens_per_batch: int
+def batches(
+    encoder: Observable, sequences: Sequence[Tokens], tokens_per_batch: int
 ) -> Iterator[tuple[Batch, int]]:
     """Batches of consecutive sequences, each with the index of its first."""
     special = encoder.config

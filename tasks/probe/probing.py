@@ -11,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.encoder import Encoder
 from model.intervals import Interval, interval_around, jackknife, sum_by_group
 from model.probes import choose_probe, fit_probes, shuffle_labels
 from tasks.probe.examples import Draw, Examples
-from tasks.probe.observe import mean_states
+from tasks.probe.observe import Observable, mean_states
 from tasks.probe.sample import Tokens
 from tasks.probe.table import Row, row_of_interval
 
@@ -57,14 +56,14 @@ def draw_examples(
 
 
 def can_probe(examples: dict[str, Examples]) -> bool:
-    """Whether every split holds enough examples, from more than one document."""
+    """Whether every split holds enough examples, two of each class, from several documents."""
     return all(
-        len(drawn.labels_E) >= MIN_EXAMPLES and drawn.num_documents > 1
+        len(drawn.labels_E) >= max(MIN_EXAMPLES, 2 * drawn.num_classes) and drawn.num_documents > 1
         for drawn in examples.values()
     )
 
 
-def features_of(encoder: Encoder, examples: dict[str, Examples]) -> dict[str, Tensor]:
+def features_of(encoder: Observable, examples: dict[str, Examples]) -> dict[str, Tensor]:
     """Features of the examples of each split: float32 [K, E, F].
 
     A window is the mean of its tokens' states; a pair is the absolute difference and the product
@@ -88,14 +87,14 @@ def answer(
 
     With `shuffle_seed` the labels of every split are dealt anew: the control.
     """
-    device = features["train"].device
+    device, num_classes = features["train"].device, examples["train"].num_classes
     labels = {split: torch.from_numpy(drawn.labels_E) for split, drawn in examples.items()}
     if shuffle_seed is not None:
         labels = {split: shuffle_labels(own, seed=shuffle_seed) for split, own in labels.items()}
     labels = {split: own.to(device) for split, own in labels.items()}
     right: dict[str, list[Tensor]] = {split: [] for split in SCORED}
     for layer in range(len(features["train"])):
-        probes = fit_probes(features["train"][layer], labels["train"], num_classes=2)
+        probes = fit_probes(features["train"][layer], labels["train"], num_classes=num_classes)
         probe = choose_probe(probes, features["validation"][layer], labels["validation"])
         for split in SCORED:
             right[split].append(probe.predict(features[split][layer]) == labels[split])

@@ -3,24 +3,36 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tasks.probe.ablation import Ablation
+from tasks.probe.accounts import account_table
 from tasks.probe.comparison import Comparison
-from tasks.probe.figures import HEAD_FIGURES, LAYER_FIGURES, random_rows
+from tasks.probe.conllu import SENTENCES_PER_BLOCK
+from tasks.probe.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, random_rows
 from tasks.probe.findings import Findings
+from tasks.probe.head_grid_page import head_grid_inset
+from tasks.probe.head_walk_page import head_walk_inset
 from tasks.probe.probing import MAX_GROUPS as MAX_PROBE_GROUPS
 from tasks.probe.sample import SPLIT
+from tasks.probe.showcase import Showcase
 from tasks.probe.table import select
+from tasks.probe.treebank import Treebank
+from tasks.probe.word_neighbours_page import word_neighbours_inset
 from tasks.probe.wording import layer_name, number
 from tasks.report.page import Figure, Section, Table, format_number, render_report
 
 Figures = Mapping[str, Figure]
 
 
-def write_report(findings: Findings, figures: Figures, path: Path) -> None:
-    """Write the page as one HTML file."""
+def write_report(
+    findings: Findings, figures: Figures, path: Path, *, examples: Showcase | None = None
+) -> None:
+    """Write the page as one HTML file; without `examples` it has no word of the corpus."""
     sections = [
         _probe_section(findings, figures),
         _layer_section(findings, figures),
         _head_section(findings, figures),
+        *(_course_section(figures) if findings.guessing and findings.guessing.steps else []),
+        *(_example_sections(examples) if examples else []),
         _method_section(findings),
     ]
     page = render_report(
@@ -61,7 +73,7 @@ def _facts(findings: Findings) -> dict[str, str]:
 def _probe_section(findings: Findings, figures: Figures) -> Section:
     paragraphs = [
         "A probe is a linear map from the states of one layer to an answer. Labels are made from "
-        "the text itself, half of each. The same probe on an encoder with random weights shows "
+        "the text itself, as many of each. The same probe on an encoder with random weights shows "
         "what the architecture gives for free, and shuffled labels show what a probe can learn "
         "by heart. Where the intervals of trained and random weights overlap, this page says so."
     ]
@@ -81,11 +93,16 @@ def _probe_table(findings: Findings) -> Table:
     rows = []
     for one in findings.comparisons:
         test = findings.examples[one.task]["test"]
-        counts = [f"{len(test.labels_E):,}", f"{test.num_documents:,}"]
+        counts = [
+            format_number(one.chance, 2),
+            f"{len(test.labels_E):,}",
+            f"{test.num_documents:,}",
+        ]
         systems = {
             "trained": one.trained,
             "random weights": one.random,
             "shuffled labels": one.control,
+            "Word2Vec": one.static,
         }
         rows += [
             [_task_words(one), name, layer_name(row.layer), number(row), *counts]
@@ -94,10 +111,10 @@ def _probe_table(findings: Findings) -> Table:
     return Table(
         says="Each system at the layer that did best on validation, scored on test. Examples and "
         "documents are those of one seed.",
-        columns=["task", "system", "layer", "accuracy", "examples", "documents"],
+        columns=["task", "system", "layer", "accuracy", "chance", "examples", "documents"],
         rows=rows,
         num_label_columns=3,
-        emphasized=frozenset(range(0, len(rows), 3)),
+        emphasized=frozenset(range(0, len(rows), 4)),
     )
 
 
@@ -109,6 +126,7 @@ def _layer_section(findings: Findings, figures: Figures) -> Section:
             "say that one layer is better than another."
         ],
         blocks=[
+            *(figures[name] for name in ("masked_loss",) if name in figures),
             *(figures[measure] for measure in LAYER_FIGURES),
             figures["layer_similarity"],
             _layer_table(findings),
@@ -147,8 +165,41 @@ def _head_section(findings: Findings, figures: Figures) -> Section:
             "attend to them. Attention shows where a head looks, not what the encoder would lose "
             "without it."
         ],
-        blocks=[figures[f"head_{measure}"] for measure in HEAD_FIGURES],
+        blocks=[
+            *(figures[name] for name in ("head_ablation",) if name in figures),
+            *(figures[f"head_{measure}"] for measure in HEAD_FIGURES),
+        ],
     )
+
+
+def _course_section(figures: Figures) -> list[Section]:
+    return [
+        Section(
+            title="How it came about",
+            paragraphs=[
+                "The same measures on checkpoints of the training, on the same held-out text; "
+                "update 0 is before the first. Intervals are of each checkpoint alone."
+            ],
+            blocks=[figures[f"course_{measure}"] for measure in COURSES],
+        )
+    ]
+
+
+def _example_sections(examples: Showcase) -> list[Section]:
+    sections = []
+    if examples.grid is not None:
+        sections.append(
+            Section(title="Every head, over sentences", blocks=[head_grid_inset(examples.grid)])
+        )
+    sections += [
+        Section(title="One word in its contexts", blocks=[word_neighbours_inset(each)])
+        for each in examples.neighbours
+    ]
+    if examples.walk is not None:
+        sections.append(
+            Section(title="One sentence through one head", blocks=[head_walk_inset(examples.walk)])
+        )
+    return sections
 
 
 def _method_section(findings: Findings) -> Section:
@@ -170,8 +221,47 @@ def _method_section(findings: Findings) -> Section:
             f"Their intervals: the same jackknife over at most {MAX_PROBE_GROUPS} groups of test "
             "documents, with the variance between seeds added (Student's t with Satterthwaite's "
             "degrees of freedom): wide rather than narrow.",
-            "Random weights are those that training starts from; such layers change their input "
+            "Random weights are drawn as for training, but their heads are not turned to "
+            "neighbours as `pretrain.initial_heads` may say; such layers change their input "
             "little. Their layer and head measures "
             f"use seed {findings.seeds[0]} alone.",
+            f"Word2Vec: skip-gram of the same tokens and width, {findings.static.num_tokens:,} "
+            "tokens of train; each token has one vector, so it stands beside the embeddings.",
+            *(_ablation_words(findings.guessing.ablation) if findings.guessing else []),
+            *(_treebank_words(findings.treebank) if findings.treebank else []),
+        ],
+        blocks=[
+            account_table(sorted({row.measure for row in (*findings.layers, *findings.heads)}))
         ],
     )
+
+
+def _ablation_words(ablation: Ablation) -> list[str]:
+    return [
+        f"Heads are taken out one at a time on the first {ablation.num_documents:,} of these "
+        f"documents ({ablation.num_tokens:,} tokens, {ablation.num_gaps:,} of them masked), which "
+        f"is the work of {ablation.num_passes:.1f} passes; with all heads the loss there is "
+        f"{ablation.loss:.2f} nats."
+    ]
+
+
+def _treebank_words(treebank: Treebank) -> list[str]:
+    """What was read of the treebank, what was left out, and how it was dealt."""
+    splits = "; ".join(
+        f"{split} {len(sentences):,} sentences, {treebank.num_words(split):,} words, "
+        f"{treebank.num_documents(split):,} documents"
+        for split, sentences in treebank.sentences.items()
+    )
+    words = [f"Treebank ({', '.join(treebank.files)}): {splits}."]
+    if treebank.drawn:
+        words.append(f"Drawn from train's documents: {' and '.join(treebank.drawn)}.")
+    if treebank.has_blocks:
+        words.append(f"Where no document is named, {SENTENCES_PER_BLOCK} sentences are one.")
+    if treebank.problems:
+        faults = "; ".join(f"{fault} ({count:,})" for fault, count in treebank.faults().items())
+        words.append(f"Malformed sentences left out, by the first fault of each: {faults}.")
+    if treebank.num_documents_repeated:
+        words.append(f"Documents left out as repeated: {treebank.num_documents_repeated:,}.")
+    if treebank.num_texts_differ:
+        words.append(f"Sentences whose text was rebuilt otherwise: {treebank.num_texts_differ:,}.")
+    return [" ".join(words)]

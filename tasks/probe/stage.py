@@ -1,49 +1,149 @@
 """The probe stage: from an encoder and tokens to tables, plots and a report."""
 
 import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from model.huggingface import load_encoder
+import torch
+
+from model.huggingface import encoder_config_from, load_masked_lm
+from model.mlm import MaskedLanguageModel
+from tasks.embedder import load_tokenizer
+from tasks.named_texts import named_digests
+from tasks.probe.checkpoints import (
+    SavedModel,
+    find_checkpoints,
+    saved_models,
+    untrained_model,
+)
 from tasks.probe.config import ProbeConfig
 from tasks.probe.figures import draw_figures
-from tasks.probe.findings import probe_encoder
+from tasks.probe.findings import Findings, probe_encoder
+from tasks.probe.guessing import probe_guesses
+from tasks.probe.masked_loss import count_tokens
 from tasks.probe.metrics import final_metrics
+from tasks.probe.over_time import write_step_rows
 from tasks.probe.report import write_report
+from tasks.probe.sample import Tokens
+from tasks.probe.showcase import showcase
 from tasks.probe.table import write_rows
+from tasks.probe.treebank import SETTING, Treebank, read_treebank
+from tasks.probe.vocabulary import read_vocabulary
 from tasks.runtime.devices import pick_device
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.settings import StageConfig
+from tasks.stage import Metrics, Reporter, Stage, StageContext
+from tasks.token_text import TokenText
 from tasks.tokens import TokenizedCorpus
+
+LAYERS, HEADS, STEPS = "layers.parquet", "heads.parquet", "checkpoints.parquet"
+REPORT, OVERVIEW = "report.html", "overview.html"
+
+
+def sources(config: StageConfig) -> list[list[str]] | None:
+    """What identifies the treebank: name and SHA-256 of each file; none: no treebank.
+
+    Raises:
+        RequestError: a path is missing, cannot be read, or has no files below it.
+        CorpusError: a file is being written to, or its server fails.
+    """
+    assert isinstance(config, ProbeConfig)
+    return named_digests(config.conllu, SETTING) if config.conllu else None
 
 
 def run(context: StageContext) -> Metrics:
     """Measure every layer and head of the pretrained encoder.
 
-    Writes `layers.parquet`, `heads.parquet`, `plots/*.svg` and `report.html`.
+    Writes `layers.parquet`, `heads.parquet`, `checkpoints.parquet` where there are checkpoints,
+    `plots/*.svg`, `report.html`, and `overview.html`, the same without a word of the corpus.
 
     Raises:
-        CorpusError: validation and test hold fewer than two documents with text.
+        RequestError: the treebank's path leads nowhere.
+        CorpusError: validation and test hold fewer than two documents with text, or the treebank
+            cannot be used.
     """
     config: ProbeConfig = context.config
+    treebank = _treebank(config, context.report)
     device = pick_device(config.device)
-    encoder = load_encoder(context.inputs["pretrain"].path).to(device).eval()
+    pretrained = context.inputs["pretrain"].path
+    model = load_masked_lm(pretrained).to(device).eval()
+    tokenizer = load_tokenizer(pretrained / "tokenizer.json")
+    vocabulary = read_vocabulary(tokenizer, model.config.vocab_size)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     documents = {split: tokens.documents(split) for split in ("train", "validation", "test")}
-    findings = probe_encoder(encoder, documents, config, context.report)
-    write_rows(findings.layers, context.output / "layers.parquet")
-    write_rows(findings.heads, context.output / "heads.parquet")
-    plots = context.output / "plots"
+    findings = probe_encoder(
+        model.model, documents, vocabulary, config, context.report, treebank=treebank
+    )
+    checkpoints = _checkpoints(context, documents["train"], device)
+    findings = findings.with_guessing(
+        probe_guesses(
+            model, findings.sample, documents["train"], checkpoints, config, context.report
+        )
+    )
+    _write(findings, model, TokenText(tokenizer), context.output)
+    return final_metrics(findings)
+
+
+def _checkpoints(
+    context: StageContext, train: Sequence[Tokens], device: torch.device
+) -> Iterator[SavedModel]:
+    """The encoder before its training, where that began with fresh weights, and its checkpoints."""
+    config: ProbeConfig = context.config
+    pretrain = context.inputs["pretrain"]
+    identity = pretrain.manifest.identity
+    if not config.num_checkpoints or not find_checkpoints(pretrain.path):
+        return
+    if identity.sources is None:
+        yield untrained_model(
+            pretrain.path,
+            seed=identity.settings["seed"],
+            counts_V=count_tokens(train, encoder_config_from(pretrain.path).vocab_size),
+            looks_at_neighbours=identity.settings["initial_heads"] == "neighbours",
+            device=device,
+        )
+    yield from saved_models(
+        pretrain.path,
+        most=config.num_checkpoints,
+        device=device,
+        on_damaged=lambda folder: context.report.warning(
+            f"checkpoint {folder.name} of pretraining is damaged and left out"
+        ),
+    )
+
+
+def _write(findings: Findings, model: MaskedLanguageModel, text: TokenText, output: Path) -> None:
+    write_rows(findings.layers, output / LAYERS)
+    write_rows(findings.heads, output / HEADS)
+    if findings.guessing and findings.guessing.steps:
+        write_step_rows(findings.guessing.steps, output / STEPS)
+    plots = output / "plots"
     shutil.rmtree(plots, ignore_errors=True)  # an earlier attempt's
     plots.mkdir()
     figures = draw_figures(findings)
     for name, figure in figures.items():
         (plots / f"{name}.svg").write_text(figure.svg, encoding="utf-8")
-    write_report(findings, figures, context.output / "report.html")
-    return final_metrics(findings)
+    examples = showcase(model.model, findings, text)
+    write_report(findings, figures, output / REPORT, examples=examples)
+    write_report(findings, figures, output / OVERVIEW)
+
+
+def _treebank(config: ProbeConfig, report: Reporter) -> Treebank | None:
+    if not config.conllu:
+        return None
+    treebank = read_treebank(config.conllu, seed=config.seed)
+    if treebank.problems:
+        report.warning(
+            f"{SETTING}: {len(treebank.problems):,} malformed sentences are left out; the first: "
+            f"{treebank.problems[0].message}"
+        )
+    return treebank
 
 
 PROBE = Stage(
     name="probe",
-    version=1,
+    version=2,
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=run,
-    tracked_files=("report.html",),
+    sources=sources,
+    tracked_files=(LAYERS, HEADS, STEPS, OVERVIEW),
+    quoting_files=(REPORT,),
 )

@@ -9,6 +9,7 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from tasks.report.inset import Inset
 from tasks.report.theme import inline_svg
 
 
@@ -64,24 +65,24 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading, paragraphs, then figures and tables in order.
+    """A heading, paragraphs, then figures, tables and insets in order.
 
     Attributes:
         title: the heading.
         paragraphs: plain text; markup in it is shown as written.
-        blocks: figures (neighbours share a row where there is room) and tables.
+        blocks: figures (neighbours share a row where there is room), tables and insets.
     """
 
     title: str
     paragraphs: Sequence[str] = ()
-    blocks: Sequence[Figure | Table] = field(default=())
+    blocks: Sequence[Figure | Table | Inset] = field(default=())
 
     @property
-    def groups(self) -> list[list[Figure] | Table]:
+    def groups(self) -> list[list[Figure] | Table | Inset]:
         """The blocks, with runs of figures joined."""
-        groups: list[list[Figure] | Table] = []
+        groups: list[list[Figure] | Table | Inset] = []
         for block in self.blocks:
-            if isinstance(block, Table):
+            if isinstance(block, Table | Inset):
                 groups.append(block)
             elif groups and isinstance(groups[-1], list):
                 groups[-1].append(block)
@@ -105,7 +106,8 @@ def render_report(
         lead: the finding in one or two sentences, under the heading.
         facts: short name and value pairs shown first: sample sizes, model size, seeds.
 
-    Every text is escaped; only the plots enter as markup. The same input gives the same bytes.
+    Every text is escaped; only plots and insets enter as markup. The same input gives the same
+    bytes.
     """
     blocks = [block for section in sections for block in section.blocks]
     return _template().render(
@@ -113,6 +115,10 @@ def render_report(
         sections=sections,
         lead=lead,
         facts=facts or {},
+        inset_styles=[
+            Markup(style)
+            for style in dict.fromkeys(block.style for block in blocks if isinstance(block, Inset))
+        ],
         has_passages=any(isinstance(block, Table) and block.wraps for block in blocks),
     )
 
@@ -139,4 +145,5 @@ def _template() -> Template:
     )
     environment.globals["style"] = Markup(folder.joinpath("page.css").read_text(encoding="utf-8"))
     environment.tests["table"] = lambda block: isinstance(block, Table)
+    environment.tests["inset"] = lambda block: isinstance(block, Inset)
     return environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8"))

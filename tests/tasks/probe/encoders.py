@@ -10,11 +10,16 @@ from model.config import EncoderConfig
 from model.encoder import Encoder, Observation
 from model.initialization import initialize
 from tasks.probe.sample import Tokens
+from tasks.probe.vocabulary import Vocabulary
 
 CONFIG = EncoderConfig(
     vocab_size=300, hidden_size=32, num_layers=3, num_heads=2, intermediate_size=48
 )
 PLANTED_LAYER = 2
+IDS = np.arange(CONFIG.vocab_size)
+VOCABULARY = Vocabulary(
+    ends_sentence_V=IDS % 60 < 8, is_word_V=np.isin(IDS, [90, 100, 150, 160, 210, 220])
+)
 
 
 def plain_encoder(seed: int = 1, scale: float = 20.0) -> Encoder:

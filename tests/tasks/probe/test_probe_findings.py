@@ -1,6 +1,7 @@
 """The whole measurement: a planted property is found where it was planted, and only there."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -17,8 +18,15 @@ from tasks.probe.findings import Findings, probe_encoder
 from tasks.probe.metrics import final_metrics
 from tasks.probe.probing import Answers, accuracy
 from tasks.probe.report import write_report
+from tasks.probe.self_labelled import TASKS
 from tasks.probe.table import Row, select, write_rows
-from tests.tasks.probe.encoders import PLANTED_LAYER, Silent, corpus, planted_encoder
+from tests.tasks.probe.encoders import (
+    PLANTED_LAYER,
+    VOCABULARY,
+    Silent,
+    corpus,
+    planted_encoder,
+)
 
 CONFIG = ProbeConfig(
     num_documents=60, max_tokens_per_document=40, num_examples=200, window_tokens=8, device="cpu"
@@ -28,7 +36,7 @@ CONFIG = ProbeConfig(
 @cache
 def planted() -> tuple[Findings, Silent]:
     report = Silent()
-    return probe_encoder(planted_encoder(), corpus(), CONFIG, report), report
+    return probe_encoder(planted_encoder(), corpus(), VOCABULARY, CONFIG, report), report
 
 
 def values(rows: Sequence[Row]) -> list[float]:
@@ -53,12 +61,39 @@ def test_the_planted_layer_is_found_and_no_other() -> None:
     assert comparison.selectivity > 0.3
 
 
+def test_the_order_of_sentences_is_found_where_the_order_of_tokens_is() -> None:
+    """An exchange of sentences makes one token smaller than the one before it, too."""
+    findings, _ = planted()
+    by_layer = values(select(findings.layers, "sentence_order_accuracy", split="test"))
+    assert by_layer[PLANTED_LAYER] > 0.9
+    assert all(value < 0.65 for layer, value in enumerate(by_layer) if layer != PLANTED_LAYER)
+
+
+def test_tasks_of_several_classes_have_their_own_chance() -> None:
+    findings, _ = planted()
+    found = {one.task: one for one in findings.comparisons}
+    assert list(found) == list(TASKS)
+    assert found["sentence_length"].chance == 0.25
+    assert found["word_content"].chance == pytest.approx(1 / 3)
+    assert found["word_content"].trained.value > 0.8  # embeddings hold the word
+    assert found["bigram_shift"].chance == 0.5
+    for one in found.values():
+        drawn = findings.examples[one.task]
+        for examples in drawn.values():
+            counts = Counter(examples.labels_E.tolist())
+            assert len(counts) == examples.num_classes
+            assert len(set(counts.values())) == 1
+    assert "chance 0.25." in draw_figures(findings)["sentence_length"].says
+
+
 def test_shuffled_labels_score_at_chance_in_every_layer() -> None:
     findings, _ = planted()
-    for task in ("bigram_shift", "same_document"):
-        control = select(findings.layers, f"control_{task}_accuracy", split="test")
-        assert all(abs(value - 0.5) < 0.12 for value in values(control))
-        assert sum(one.low <= 0.5 <= one.high for one in control) >= len(control) - 1
+    for comparison in findings.comparisons:
+        measure = f"control_{comparison.task}_accuracy"
+        control = select(findings.layers, measure, split="test")
+        assert all(abs(value - comparison.chance) < 0.15 for value in values(control))
+        num_covering = sum(one.low <= comparison.chance <= one.high for one in control)
+        assert num_covering >= len(control) - 1
 
 
 def test_random_weights_have_rows_of_every_measure_and_seed() -> None:
@@ -70,10 +105,20 @@ def test_random_weights_have_rows_of_every_measure_and_seed() -> None:
                 found = select(findings.layers, measure, split=split, seed=seed)
                 assert [one.layer for one in found] == [0, 1, 2, 3]
     trained = {one.measure for one in [*findings.layers, *findings.heads]}
-    unprefixed = {name for name in trained if not name.startswith(("random_", "control_"))}
+    prefixes = ("random_", "control_", "word2vec_")
+    unprefixed = {name for name in trained if not name.startswith(prefixes)}
     assert {f"random_{name}" for name in unprefixed} <= trained
     random = select(findings.layers, "random_anisotropy", seed=0)
     assert [one.layer for one in random] == [0, 1, 2, 3]
+
+
+def test_word2vec_stands_beside_the_embeddings() -> None:
+    findings, _ = planted()
+    for measure in ("word2vec_anisotropy", "word2vec_effective_rank"):
+        assert [one.layer for one in select(findings.layers, measure, seed=0)] == [0]
+    for comparison in findings.comparisons:
+        assert comparison.static.layer == 0
+        assert comparison.static.measure == f"word2vec_{comparison.task}_accuracy"
 
 
 def test_layer_is_chosen_on_validation_not_on_test() -> None:
@@ -86,7 +131,7 @@ def test_layer_is_chosen_on_validation_not_on_test() -> None:
 
 
 def test_measuring_twice_gives_the_same_numbers() -> None:
-    again = probe_encoder(planted_encoder(), corpus(), CONFIG, Silent())
+    again = probe_encoder(planted_encoder(), corpus(), VOCABULARY, CONFIG, Silent())
     first, _ = planted()
     assert again.layers == first.layers
     assert again.heads == first.heads
@@ -94,17 +139,17 @@ def test_measuring_twice_gives_the_same_numbers() -> None:
 
 def test_progress_reaches_its_end() -> None:
     _, report = planted()
-    assert [done for done, _ in report.steps] == list(range(1, 15))
-    assert report.steps[-1] == (14, 14)
+    assert [done for done, _ in report.steps] == list(range(1, 49))
+    assert report.steps[-1] == (48, 48)
 
 
 def test_a_task_the_corpus_is_too_small_for_is_left_out_aloud(tmp_path: Path) -> None:
     small = {split: documents[:12] for split, documents in corpus().items()}
     report = Silent()
     config = CONFIG.model_copy(update={"window_tokens": 30})
-    findings = probe_encoder(planted_encoder(), small, config, report)
-    assert findings.omitted == ["bigram_shift", "same_document"]
-    assert len(report.warnings) == 2
+    findings = probe_encoder(planted_encoder(), small, VOCABULARY, config, report)
+    assert findings.omitted == list(TASKS)
+    assert len(report.warnings) == len(TASKS)
     assert "bigram_shift" in report.warnings[0]
     figures = draw_figures(findings)
     assert "bigram_shift" not in figures
@@ -143,7 +188,7 @@ def test_report_says_what_was_measured(tmp_path: Path) -> None:
     figures = draw_figures(findings)
     assert set(LAYER_FIGURES) <= set(figures)
     assert {f"head_{measure}" for measure in HEAD_FIGURES} <= set(figures)
-    assert {"layer_similarity", "bigram_shift", "same_document"} <= set(figures)
+    assert {"layer_similarity", *TASKS} <= set(figures)
     write_report(findings, figures, tmp_path / "a.html")
     write_report(findings, draw_figures(findings), tmp_path / "b.html")
     page = (tmp_path / "a.html").read_text(encoding="utf-8")

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from model.errors import CorpusError
-from model.huggingface import save_encoder
+from model.bpe.tokenizer import tokenizer_json
+from model.errors import CorpusError, RequestError
+from model.huggingface import save_masked_lm
 from tasks.probe.config import ProbeConfig
 from tasks.probe.sample import Tokens
 from tasks.probe.stage import PROBE
@@ -19,7 +20,9 @@ from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
-from tests.tasks.probe.encoders import Silent, corpus, plain_encoder
+from tests.tasks.probe.encoders import Silent, corpus
+from tests.tasks.probe.masked_models import plain_model, write_run
+from tests.tasks.probe.treebanks import documents
 
 CONFIG = ProbeConfig(
     num_documents=40, max_tokens_per_document=32, num_examples=60, window_tokens=8, device="cpu"
@@ -27,7 +30,8 @@ CONFIG = ProbeConfig(
 
 
 def artifact(folder: Path, stage: str) -> Artifact:
-    identity = Identity(stage=stage, version=1, settings={}, inputs={})
+    settings = {"seed": 0, "initial_heads": "neighbours"}
+    identity = Identity(stage=stage, version=1, settings=settings, inputs={})
     return artifact_from(folder, Manifest(identity=identity, inputs={}, files=()))
 
 
@@ -48,7 +52,10 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     folder = tmp_path_factory.mktemp("inputs")
     write_tokens(folder / "tokenize", dict(corpus(num_train=80, num_held_out=60)))
     (folder / "pretrain").mkdir()
-    save_encoder(plain_encoder(), folder / "pretrain")
+    save_masked_lm(plain_model(), folder / "pretrain")
+    write_run(folder / "pretrain", [5, 10])
+    definition = tokenizer_json([], pattern="gpt2", pad_to_multiple=1)
+    (folder / "pretrain" / "tokenizer.json").write_text(definition, "utf-8")
     return {name: artifact(folder / name, name) for name in ("tokenize", "pretrain")}
 
 
@@ -79,12 +86,36 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_writes_what_the_contract_names(finished: tuple[Path, dict[str, float]]) -> None:
     folder, metrics = finished
     names = set(contents(folder))
-    tables_and_page = {"layers.parquet", "heads.parquet", "report.html"}
-    assert set(PROBE.tracked_files) <= tables_and_page <= names
-    plots = names - tables_and_page
+    tables_and_pages = {*PROBE.tracked_files, *PROBE.quoting_files}
+    assert {"layers.parquet", "heads.parquet", "report.html"} < tables_and_pages <= names
+    plots = names - tables_and_pages
     assert plots
     assert all(name.startswith("plots/") and name.endswith(".svg") for name in plots)
     assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_only_the_page_that_is_not_tracked_unasked_quotes(
+    finished: tuple[Path, dict[str, float]],
+) -> None:
+    report, overview = (
+        (finished[0] / name).read_text("utf-8") for name in ("report.html", "overview.html")
+    )
+    for title in ("Every head, over sentences", "One sentence through one head"):
+        assert title in report
+        assert title not in overview
+    assert PROBE.quoting_files == ("report.html",)
+
+
+def test_checkpoints_are_measured_from_before_the_first_update(
+    tmp_path: Path, inputs: dict[str, Artifact], finished: tuple[Path, dict[str, float]]
+) -> None:
+    table = pq.read_table(finished[0] / "checkpoints.parquet").to_pylist()
+    assert {row["step"] for row in table} == {0, 5, 10}
+    assert {row["measure"] for row in table} > {"masked_loss", "anisotropy", "entropy"}
+    none = run_in(tmp_path, inputs, CONFIG.model_copy(update={"num_checkpoints": 0}))
+    assert none == finished[1]
+    assert not (tmp_path / "checkpoints.parquet").exists()
+    assert "How it came about" not in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_leftovers_of_an_earlier_attempt_change_nothing(
@@ -134,6 +165,35 @@ def test_no_held_out_text_is_the_users_to_know(tmp_path: Path, inputs: dict[str,
     empty = inputs | {"tokenize": artifact(tmp_path / "tokenize", "tokenize")}
     with pytest.raises(CorpusError, match="needs 2; add documents"):
         run_in(tmp_path / "output", empty)
+
+
+def test_a_treebank_is_read_checked_and_reported(
+    tmp_path: Path, inputs: dict[str, Artifact], finished: tuple[Path, dict[str, float]]
+) -> None:
+    path = tmp_path / "a.conllu"
+    path.write_text(documents([f"d{at}" for at in range(10)]) + "1\tbad\n", "utf-8")
+    config = CONFIG.model_copy(update={"conllu": [str(path)]})
+    assert run_in(tmp_path / "output", inputs, config) == finished[1]
+    page = (tmp_path / "output" / "report.html").read_text(encoding="utf-8")
+    assert "Treebank (a.conllu): train 16 sentences, 32 words, 8 documents" in page
+    assert "test 2 sentences, 4 words, 1 documents" in page
+    assert "left out, by the first fault of each: it is not ten columns between tabs (1)" in page
+    assert "Treebank" not in (finished[0] / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_treebanks_content_is_the_stages_source(tmp_path: Path) -> None:
+    assert PROBE.sources is not None
+    assert PROBE.sources(CONFIG) is None
+    path = tmp_path / "a.conllu"
+    path.write_text(documents(["a", "b", "c"]), "utf-8")
+    config = CONFIG.model_copy(update={"conllu": [str(path)]})
+    before = PROBE.sources(config)
+    assert [name for name, _ in before] == ["a.conllu"]
+    path.write_text(documents(["a", "b", "d"]), "utf-8")
+    assert PROBE.sources(config) != before
+    assert config.identity() == CONFIG.identity()
+    with pytest.raises(RequestError, match=r"probe\.conllu: path .* does not exist"):
+        PROBE.sources(CONFIG.model_copy(update={"conllu": [str(tmp_path / "no")]}))
 
 
 def test_device_is_no_part_of_the_identity_and_few_seeds_are_refused() -> None:
