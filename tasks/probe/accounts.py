@@ -178,7 +178,7 @@ _NAMES: tuple[tuple[str, str], ...] = (  # patterns of measures that share an ac
     (r"anisotropy.*", "anisotropy"),
     (r"self_similarity.*", "self_similarity"),
     (r"intra_sentence.*", "intra_sentence_similarity"),
-    (r"(maximum|max)_explain.*|mev.*", "maximum_explainable_variance"),
+    (r"explained_variance.*", "maximum_explainable_variance"),
     (r"cka_.*", "cka"),
     (r"masked_.*", "masked_loss"),
     (r"share_.*", "share"),
@@ -186,14 +186,14 @@ _NAMES: tuple[tuple[str, str], ...] = (  # patterns of measures that share an ac
     (r"(bigram_shift|same_document|sentence_length|sentence_order|word_content)_.*",
      "self_labelled"),
     (r"upos.*", "upos"),
-    (r"feats.*", "feats"),
+    (r"feature_.*", "feats"),
     (r"deprel.*", "deprel"),
-    (r"edge.*", "edge_probe"),
-    (r"uuas.*|structural.*|.*spearman.*", "structural_probe"),
-    (r"relation.*|attention_relation.*", "heads_against_relations"),
+    (r"head_found_.*", "edge_probe"),
+    (r"tree_.*", "structural_probe"),
+    (r"relation_.*", "heads_against_relations"),
 )  # fmt: skip
-_SYSTEMS = re.compile(r"(random|control|word2vec)_")
-_GUARDS = ((r".*selectivity.*", "selectivity"), (r".*(codelength|compression).*", "codelength"))
+_SYSTEMS = re.compile(r"(random|control|word2vec|unigram|offset|chain)_")
+_GUARDS = ((r".*selectivity.*", "selectivity"), (r".*_(compression|gain)", "codelength"))
 
 
 def account_of(measure: str) -> str | None:

@@ -54,6 +54,12 @@ class ProbeConfig(StageConfig):
         description="Checkpoints of pretraining to measure too, evenly chosen, and the encoder "
         "before it; 0 = none.",
     )
+    num_words: int = Field(
+        5000,
+        ge=500,
+        description="Words of the treebank that probes are fitted on, per seed; half as many each "
+        "for choosing and for scoring.",
+    )
     conllu: list[str] = incidental(
         [],
         description="A treebank in CoNLL-U: files, folders, globs or archives, compressed or not. "

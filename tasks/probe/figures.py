@@ -68,6 +68,19 @@ LAYER_FIGURES = {
         note="Mean cosine of two occurrences of a token, minus anisotropy. Lower means that "
         "context changes a token more. In the embeddings every occurrence is the same.",
     ),
+    "explained_variance_adjusted": LayerFigure(
+        title="Explained by one vector, beyond chance",
+        y_label="share",
+        note="How much of the states of one token type the best single vector explains (maximum "
+        "explainable variance), minus the same for as many random tokens. What a static vector "
+        "could keep of them.",
+    ),
+    "intra_sentence_similarity_adjusted": LayerFigure(
+        title="Similarity within sentences, less anisotropy",
+        y_label="mean cosine",
+        note="Mean cosine of a token to the mean of its sentence, minus anisotropy. Higher means "
+        "that the tokens of a sentence become alike.",
+    ),
     "effective_rank": LayerFigure(
         title="Effective rank",
         y_label="dimensions",
@@ -110,7 +123,11 @@ COURSES = {
 def draw_figures(findings: Findings) -> dict[str, Figure]:
     """All figures by file name, without the ending."""
     figures = {one.task: _probe_figure(findings, one) for one in findings.comparisons}
-    figures |= {measure: _layer_figure(findings, measure) for measure in LAYER_FIGURES}
+    figures |= {
+        measure: _layer_figure(findings, measure)
+        for measure in LAYER_FIGURES
+        if select(findings.layers, measure)
+    }
     figures["layer_similarity"] = _similarity_figure(findings)
     figures |= {f"head_{measure}": _head_figure(findings, measure) for measure in HEAD_FIGURES}
     if findings.guessing is not None:

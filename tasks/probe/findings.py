@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -11,6 +12,7 @@ from model.initialization import initialize
 from tasks.probe.comparison import Comparison, compare
 from tasks.probe.config import ProbeConfig
 from tasks.probe.examples import Examples
+from tasks.probe.grammar import Grammar
 from tasks.probe.guessing import Guessing
 from tasks.probe.heads import head_rows
 from tasks.probe.layers import layer_rows
@@ -53,6 +55,7 @@ class Findings:
         static: Word2Vec of the same tokens and width.
         treebank: the sentences of the user's treebank, where there is one.
         guessing: what the model's head showed, where it has one.
+        grammar: what probes on the treebank showed.
     """
 
     layers: list[Row]
@@ -67,6 +70,16 @@ class Findings:
     static: StaticEncoder
     treebank: Treebank | None = None
     guessing: Guessing | None = None
+    grammar: Grammar | None = None
+
+    def with_grammar(self, grammar: Grammar) -> "Findings":
+        """These and what probes on the treebank showed."""
+        return replace(
+            self,
+            layers=[*self.layers, *grammar.layers],
+            heads=[*self.heads, *grammar.heads],
+            grammar=grammar,
+        )
 
     def with_guessing(self, guessing: Guessing) -> "Findings":
         """These and what the head showed."""
@@ -114,7 +127,9 @@ def probe_encoder(
         documents["train"], encoder.config, seed=config.seed, num_tokens=config.word2vec_tokens
     ).to(next(encoder.parameters()).device)
     observed = observe_sample(encoder, sample)
-    layers, heads = _unlabelled_rows(encoder, observed, static, sample, seeds[0], progress)
+    layers, heads = _unlabelled_rows(
+        encoder, observed, static, sample, vocabulary, seeds[0], progress
+    )
     for task in omitted:
         report.warning(f"the corpus is too small for the probe {task}; the report leaves it out")
     layers += _probe_rows(encoder, static, examples, seeds, progress)
@@ -152,18 +167,20 @@ def _unlabelled_rows(
     observed: Observed,
     static: StaticEncoder,
     sample: Sample,
+    vocabulary: Vocabulary,
     seed: int,
     progress: _Progress,
 ) -> tuple[list[Row], list[Row]]:
     """Layer and head rows of the encoder, of one with random weights, and of static vectors."""
-    layers = layer_rows(observed, sample)
+    rows = partial(layer_rows, sample=sample, ends_sentence_V=vocabulary.ends_sentence_V)
+    layers = rows(observed)
     heads = head_rows(observed, sample)
     progress.step()
-    random = observe_sample(_random_like(encoder, seed), sample)
-    layers += layer_rows(random, sample, prefix="random_", seed=seed)
+    random = observe_sample(random_like(encoder, seed), sample)
+    layers += rows(random, prefix="random_", seed=seed)
     heads += head_rows(random, sample, prefix="random_", seed=seed)
     progress.step()
-    layers += layer_rows(observe_static(static, sample), sample, prefix="word2vec_", seed=seed)
+    layers += rows(observe_static(static, sample), prefix="word2vec_", seed=seed)
     progress.step()
     return layers, heads
 
@@ -207,7 +224,7 @@ def _probe_rows(
         f"{system}{task}_accuracy": {} for task in examples for system in SYSTEMS
     }
     for seed in seeds:
-        random = _random_like(encoder, seed)
+        random = random_like(encoder, seed)
         for task, by_seed in examples.items():
             drawn = by_seed[seed]
             features = features_of(encoder, drawn)
@@ -222,8 +239,8 @@ def _probe_rows(
     return [row for measure, by_seed in answers.items() for row in accuracy_rows(measure, by_seed)]
 
 
-def _random_like(encoder: Encoder, seed: int) -> Encoder:
-    """An encoder of the same architecture with the weights training starts from."""
+def random_like(encoder: Encoder, seed: int) -> Encoder:
+    """An encoder of the same architecture with fresh weights."""
     random = Encoder(encoder.config, attention=encoder.attention)
     initialize(random, encoder.config, seed)
     device = next(encoder.parameters()).device

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 from tasks.probe.ablation import ABLATION_LOSS
 from tasks.probe.findings import Findings
+from tasks.probe.grammar import Grammar
+from tasks.probe.grammar_page import chosen
 from tasks.probe.masked_loss import LOSS, UNIGRAM
 from tasks.probe.table import Row, select
+from tasks.probe.tree_probes import HEAD_FOUND, UUAS
 from tasks.stage import Metrics
 
 
@@ -39,6 +42,8 @@ def final_metrics(findings: Findings) -> Metrics:
         metrics[f"mean_head_{measure}"] = _mean(select(findings.heads, measure))
     if findings.guessing is not None:
         metrics |= _guessing_metrics(findings)
+    if findings.grammar is not None:
+        metrics |= _grammar_metrics(findings.grammar)
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
@@ -52,6 +57,20 @@ def _guessing_metrics(findings: Findings) -> Metrics:
         "num_heads_that_help": float(sum(row.low > 0 for row in heads)),
         "largest_ablation_loss": max(row.value for row in heads),
     }
+
+
+def _grammar_metrics(grammar: Grammar) -> Metrics:
+    """Of each probe the test value at the layer that did best on validation, and that layer."""
+    metrics: Metrics = {}
+    for measure in (*(f"{task}_accuracy" for task in grammar.tasks), HEAD_FOUND, UUAS):
+        for prefix in ("", "random_", "word2vec_"):
+            metrics[prefix + measure] = chosen(grammar.layers, prefix + measure).value
+        metrics[f"{measure}_layer"] = float(chosen(grammar.layers, measure).layer)
+    metrics["num_relations"] = float(len(grammar.relations))
+    metrics["num_relations_followed"] = float(
+        sum(one.is_beyond_offset for one in grammar.relations)
+    )
+    return metrics
 
 
 def _mean(rows: Sequence[Row]) -> float:

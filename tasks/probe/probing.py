@@ -11,16 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.intervals import Interval, interval_around, jackknife, sum_by_group
 from model.probes import choose_probe, fit_probes, shuffle_labels
 from tasks.probe.examples import Draw, Examples
 from tasks.probe.observe import Observable, mean_states
+from tasks.probe.ratios import mean_of, ratio_rows
 from tasks.probe.sample import Tokens
-from tasks.probe.table import Row, row_of_interval
+from tasks.probe.table import Row
 
 SPLITS = ("train", "validation", "test")
 SCORED = ("validation", "test")
-MAX_GROUPS = 20
 MIN_EXAMPLES = 20
 
 
@@ -102,29 +101,6 @@ def answer(
     return {split: Answers(torch.stack(right[split], 1).cpu(), owners[split]) for split in SCORED}
 
 
-def accuracy(answers: Sequence[Answers]) -> Interval:
-    """Share of right answers in every layer, over one or several seeds.
-
-    The interval is of a delete-a-group jackknife over documents; for several seeds the variance
-    between them is added. It partly counts the draw of examples twice: the interval is wide
-    rather than narrow.
-    """
-    documents, owner_E = torch.unique(
-        torch.cat([one.document_E for one in answers]), return_inverse=True
-    )
-    num_groups = min(MAX_GROUPS, len(documents))
-    group_E = owner_E % num_groups
-    right_EK = torch.cat([one.right_EK for one in answers])
-    count_E1 = torch.ones(len(group_E), 1)
-    parts = [sum_by_group(counted, group_E, num_groups) for counted in (right_EK, count_E1)]
-    value, over_documents = jackknife(torch.div, parts)
-    variances = [(over_documents, num_groups - 1)]
-    if len(answers) > 1:
-        share_SK = torch.stack([one.right_EK.double().mean(0) for one in answers])
-        variances.append((share_SK.var(0) / len(answers), len(answers) - 1))
-    return interval_around(value, variances).within(0.0, 1.0)
-
-
 def accuracy_rows(measure: str, answers: Mapping[int, Mapping[str, Answers]]) -> list[Row]:
     """Rows of one system on one task: for each split every seed's, then that over all seeds.
 
@@ -134,23 +110,9 @@ def accuracy_rows(measure: str, answers: Mapping[int, Mapping[str, Answers]]) ->
     """
     rows = []
     for split in SCORED:
-        by_seed: list[tuple[int | None, list[Answers]]] = [
-            (seed, [scored[split]]) for seed, scored in answers.items()
-        ]
-        everything = [scored[split] for scored in answers.values()]
-        for seed, chosen in [*by_seed, (None, everything)]:
-            rows += _layer_rows(accuracy(chosen), measure, split, seed)
+        shares = {
+            seed: mean_of(scored[split].right_EK, scored[split].document_E)
+            for seed, scored in answers.items()
+        }
+        rows += ratio_rows(measure, shares, split=split)
     return rows
-
-
-def _layer_rows(interval: Interval, measure: str, split: str, seed: int | None) -> list[Row]:
-    return [
-        row_of_interval(
-            interval.at(layer),
-            measure=measure,
-            layer=layer,
-            split=split,
-            seed=seed,
-        )
-        for layer in range(len(interval.value))
-    ]

@@ -9,9 +9,10 @@ from tasks.probe.comparison import Comparison
 from tasks.probe.conllu import SENTENCES_PER_BLOCK
 from tasks.probe.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, random_rows
 from tasks.probe.findings import Findings
+from tasks.probe.grammar_page import grammar_section, grammar_sentences
 from tasks.probe.head_grid_page import head_grid_inset
 from tasks.probe.head_walk_page import head_walk_inset
-from tasks.probe.probing import MAX_GROUPS as MAX_PROBE_GROUPS
+from tasks.probe.ratios import MAX_GROUPS as MAX_PROBE_GROUPS
 from tasks.probe.sample import SPLIT
 from tasks.probe.showcase import Showcase
 from tasks.probe.table import select
@@ -31,6 +32,7 @@ def write_report(
         _probe_section(findings, figures),
         _layer_section(findings, figures),
         _head_section(findings, figures),
+        *(grammar_section(findings.grammar) if findings.grammar else []),
         *(_course_section(figures) if findings.guessing and findings.guessing.steps else []),
         *(_example_sections(examples) if examples else []),
         _method_section(findings),
@@ -47,6 +49,8 @@ def _lead(findings: Findings) -> str:
             "The held-out text is too little for probes, so nothing here shows what was learned; "
             "the shapes below still describe the encoder."
         )
+    if findings.grammar is not None:
+        return " ".join(grammar_sentences(findings.grammar))
     return " ".join(
         f"{_task_words(one).capitalize()}: accuracy {format_number(one.trained.value)}, random "
         f"weights {format_number(one.random.value)}; {one.standing}."
@@ -127,7 +131,7 @@ def _layer_section(findings: Findings, figures: Figures) -> Section:
         ],
         blocks=[
             *(figures[name] for name in ("masked_loss",) if name in figures),
-            *(figures[measure] for measure in LAYER_FIGURES),
+            *(figures[measure] for measure in LAYER_FIGURES if measure in figures),
             figures["layer_similarity"],
             _layer_table(findings),
         ],

@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 
 from model.huggingface import encoder_config_from, load_masked_lm
 from model.mlm import MaskedLanguageModel
@@ -18,7 +20,8 @@ from tasks.probe.checkpoints import (
 )
 from tasks.probe.config import ProbeConfig
 from tasks.probe.figures import draw_figures
-from tasks.probe.findings import Findings, probe_encoder
+from tasks.probe.findings import Findings, probe_encoder, random_like
+from tasks.probe.grammar import Grammar, probe_grammar
 from tasks.probe.guessing import probe_guesses
 from tasks.probe.masked_loss import count_tokens
 from tasks.probe.metrics import final_metrics
@@ -79,8 +82,31 @@ def run(context: StageContext) -> Metrics:
             model, findings.sample, documents["train"], checkpoints, config, context.report
         )
     )
+    if treebank is not None:
+        grammar = _grammar(model, findings, treebank, tokenizer, context)
+        findings = findings.with_grammar(grammar)
     _write(findings, model, TokenText(tokenizer), context.output)
     return final_metrics(findings)
+
+
+def _grammar(
+    model: MaskedLanguageModel,
+    findings: Findings,
+    treebank: Treebank,
+    tokenizer: Tokenizer,
+    context: StageContext,
+) -> Grammar:
+    total, done = 3 * len(findings.seeds), count(1)
+    return probe_grammar(
+        model.model,
+        findings.static,
+        lambda seed: random_like(model.model, seed),
+        treebank,
+        tokenizer,
+        context.config,
+        findings.seeds,
+        on_system=lambda: context.report.progress(next(done), total, "systems"),
+    )
 
 
 def _checkpoints(

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from model.batch import Batch
-from model.encoder import Encoder
 from model.intervals import sum_by_group
-from tasks.probe.observe import TOKENS_PER_BATCH, batches
+from tasks.probe.observe import TOKENS_PER_BATCH, Observable, batches
 from tasks.probe.word_tokens import Aligned, AlignedSentence
 
 Pooling = Literal["mean", "first"]
@@ -41,7 +40,7 @@ class SentenceAttention:
 
 @torch.inference_mode()
 def word_states(
-    encoder: Encoder,
+    encoder: Observable,
     aligned: Aligned,
     *,
     pooling: Pooling = "mean",
@@ -57,10 +56,7 @@ def word_states(
 
     Memory: 4 K W D bytes, where the encoder is.
     """
-    device = next(encoder.parameters()).device
-    layers = encoder.config.num_layers + 1
-    states_KWD = torch.empty(layers, aligned.num_words, encoder.config.hidden_size, device=device)
-    done = 0
+    by_layer: dict[int, list[Tensor]] = {}
     for batch, first in batches(encoder, _token_ids(aligned), tokens_per_batch):
         sentences = aligned.sentences[first : first + batch.num_sequences]
         position_P, word_P, num_words = _word_positions(batch, sentences, pooling)
@@ -68,15 +64,13 @@ def word_states(
         for seen in encoder.observe(batch):
             states_PD = seen.hidden_BLD.flatten(0, 1)[position_P]
             sums_WD = sum_by_group(states_PD, word_P, num_words)
-            states_KWD[seen.layer, done : done + num_words] = (sums_WD / count_W1).float()
-        done += num_words
-    assert done == aligned.num_words
-    return states_KWD
+            by_layer.setdefault(seen.layer, []).append((sums_WD / count_W1).float())
+    return torch.stack([torch.cat(by_layer[layer]) for layer in sorted(by_layer)])
 
 
 @torch.inference_mode()
 def sentence_attention(
-    encoder: Encoder, aligned: Aligned, *, tokens_per_batch: int = TOKENS_PER_BATCH
+    encoder: Observable, aligned: Aligned, *, tokens_per_batch: int = TOKENS_PER_BATCH
 ) -> Iterator[SentenceAttention]:
     """Attention of every sentence in every layer, batch by batch and layer by layer.
 

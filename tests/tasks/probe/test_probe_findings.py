@@ -16,7 +16,7 @@ from tasks.probe.config import ProbeConfig
 from tasks.probe.figures import HEAD_FIGURES, LAYER_FIGURES, draw_figures
 from tasks.probe.findings import Findings, probe_encoder
 from tasks.probe.metrics import final_metrics
-from tasks.probe.probing import Answers, accuracy
+from tasks.probe.ratios import Ratio, mean_of, ratio_interval
 from tasks.probe.report import write_report
 from tasks.probe.self_labelled import TASKS
 from tasks.probe.table import Row, select, write_rows
@@ -225,12 +225,12 @@ def test_overlap_decides(
 
 
 def test_seeds_that_disagree_widen_the_interval() -> None:
-    def answers(share: float) -> Answers:
+    def answers(share: float) -> Ratio:
         right = torch.arange(100) % 10 < share * 10
-        return Answers(right[:, None], torch.arange(100) // 10)
+        return mean_of(right[:, None], torch.arange(100) // 10)
 
-    agreeing = accuracy([answers(0.6)] * 3)
-    differing = accuracy([answers(0.5), answers(0.6), answers(0.7)])
+    agreeing = ratio_interval([answers(0.6)] * 3)
+    differing = ratio_interval([answers(0.5), answers(0.6), answers(0.7)])
     assert float(agreeing.value) == pytest.approx(0.6)
     assert float(differing.value) == pytest.approx(0.6)
     # All variance is between seeds: Student's t with 2 degrees, 4.303 * 0.1 / sqrt(3).
