@@ -25,6 +25,11 @@ def incidental(default: Any, *, description: str, **constraints: Any) -> Any:
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
+def one_or_several(value: Any) -> Any:
+    """A single string where several are taken, as a tuple of one; for validators before others."""
+    return (value,) if isinstance(value, str) else value
+
+
 def _incidental_names(config_type: type[StageConfig]) -> set[str]:
     return {
         name

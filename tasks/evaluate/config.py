@@ -1,10 +1,10 @@
 """Settings of the evaluate stage."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from tasks.settings import StageConfig, incidental
+from tasks.settings import StageConfig, incidental, one_or_several
 
 
 class EvaluateConfig(StageConfig):
@@ -78,7 +78,6 @@ class EvaluateConfig(StageConfig):
     seed: int = Field(0, ge=0, lt=2**32, description="seed of samples, baselines and resamples")
     device: str = incidental("auto", description="where the encoders run: auto, cpu or cuda")
 
-    @field_validator("compare_with", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
+    _several = field_validator("sentence_transformers", "compare_with", mode="before")(
+        one_or_several
+    )

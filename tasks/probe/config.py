@@ -1,8 +1,8 @@
 """Settings of the probe stage."""
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from tasks.settings import StageConfig, incidental
+from tasks.settings import StageConfig, incidental, one_or_several
 
 
 class ProbeConfig(StageConfig):
@@ -60,9 +60,11 @@ class ProbeConfig(StageConfig):
         description="Words of the treebank that probes are fitted on, per seed; half as many each "
         "for choosing and for scoring.",
     )
-    conllu: list[str] = incidental(
-        [],
+    conllu: tuple[str, ...] = incidental(
+        (),
         description="A treebank in CoNLL-U: files, folders, globs or archives, compressed or not. "
         "Names that say train, dev and test are kept to; what they leave out is drawn by document.",
     )
     device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
+
+    _several = field_validator("conllu", mode="before")(one_or_several)

@@ -172,7 +172,7 @@ def test_a_treebank_is_read_checked_and_reported(
 ) -> None:
     path = tmp_path / "a.conllu"
     path.write_text(documents([f"d{at}" for at in range(10)]) + "1\tbad\n", "utf-8")
-    config = CONFIG.model_copy(update={"conllu": [str(path)]})
+    config = CONFIG.model_copy(update={"conllu": (str(path),)})
     metrics = run_in(tmp_path / "output", inputs, config)
     assert metrics.items() > finished[1].items()
     assert "head_found_accuracy" in metrics
@@ -188,14 +188,19 @@ def test_the_treebanks_content_is_the_stages_source(tmp_path: Path) -> None:
     assert PROBE.sources(CONFIG) is None
     path = tmp_path / "a.conllu"
     path.write_text(documents(["a", "b", "c"]), "utf-8")
-    config = CONFIG.model_copy(update={"conllu": [str(path)]})
+    config = CONFIG.model_copy(update={"conllu": (str(path),)})
     before = PROBE.sources(config)
     assert [name for name, _ in before] == ["a.conllu"]
     path.write_text(documents(["a", "b", "d"]), "utf-8")
     assert PROBE.sources(config) != before
     assert config.identity() == CONFIG.identity()
     with pytest.raises(RequestError, match=r"probe\.conllu: path .* does not exist"):
-        PROBE.sources(CONFIG.model_copy(update={"conllu": [str(tmp_path / "no")]}))
+        PROBE.sources(CONFIG.model_copy(update={"conllu": (str(tmp_path / "no"),)}))
+
+
+def test_a_treebank_is_a_path_or_several() -> None:
+    assert ProbeConfig.model_validate({"conllu": "a.conllu"}).conllu == ("a.conllu",)
+    assert ProbeConfig.model_validate({"conllu": ["a", "b"]}).conllu == ("a", "b")
 
 
 def test_device_is_no_part_of_the_identity_and_few_seeds_are_refused() -> None:
