@@ -129,8 +129,8 @@ def test_mlflow_has_the_run(chain: Chain, first: dict) -> None:
 
 def test_text_goes_to_the_tracker_only_when_allowed(chain: Chain, first: dict) -> None:
     kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
-    assert {"tokenizer.json", "merges.txt", "report.html", "scores.parquet"} <= kept
-    quoting = {"report.json", "guesses.html"}  # words of the corpus, and passages
+    assert {"tokenizer.json", "merges.txt", "overview.html", "scores.parquet"} <= kept
+    quoting = {"report.html", "report.json", "guesses.html"}  # words of the corpus, and passages
     assert not quoting & kept
     assert not (chain.workspace / "state" / "examples").exists()
     chain.run("pretrain", "--privacy.examples", "true", "--vocab.min-frequency", "3")
