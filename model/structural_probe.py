@@ -148,34 +148,19 @@ def score_chain(head_N: Tensor, length_A: Tensor, *, is_kept_N: Tensor | None = 
     )
 
 
-def mean_by_length(sum_L: Tensor, count_L: Tensor) -> Tensor:
-    """The mean over sentence lengths of the mean over sentences of that length.
+def length_shares(length_A: Tensor) -> Tensor:
+    """Weights of sentences under which every length counts the same, however many have it.
 
-    A function of sums, so that intervals follow (`model.intervals.jackknife_interval`).
-
-    Args:
-        sum_L: correlations summed over the sentences of each length, from `length_sums`.
-        count_L: how many they were; lengths without sentences do not count.
-    """
-    present_L = count_L > 0
-    return (sum_L[present_L] / count_L[present_L]).mean()
-
-
-def length_sums(scores: TreeScores, group_A: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
-    """Correlations summed by group and length, and their counts: float64 [G, L] each.
+    With them the mean of `TreeScores.correlation_A` is the mean over lengths of the mean over
+    sentences of that length, a quotient of sums. Source: Hewitt and Manning 2019, section 4.1.
 
     Args:
-        scores: of A sentences.
-        group_A: int64, the group of each sentence's document in [0, num_groups).
-        num_groups: G.
+        length_A: int64, words of each sentence that is counted.
+
+    Returns:
+        share_A: float64.
     """
-    counted_A = scores.correlation_A.isfinite()
-    num_lengths = LONGEST - SHORTEST + 1
-    cell_A = group_A.cpu()[counted_A] * num_lengths + scores.length_A[counted_A] - SHORTEST
-    sums, counts = (torch.zeros(num_groups * num_lengths, dtype=torch.float64) for _ in range(2))
-    sums.index_add_(0, cell_A, scores.correlation_A[counted_A])
-    counts.index_add_(0, cell_A, torch.ones(len(cell_A), dtype=torch.float64))
-    return sums.view(num_groups, num_lengths), counts.view(num_groups, num_lengths)
+    return 1 / torch.bincount(length_A)[length_A].double()
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from tasks.evaluate.half_document import (
     hard_half_documents,
 )
 from tasks.evaluate.other_embedders import SETTING, other_embedders
-from tasks.evaluate.scores import EMBEDDER, Difference, Score, differences, score
+from tasks.evaluate.scores import Difference, Score, differences, score
 from tasks.stage import Metrics, Reporter
+from tasks.system_names import EMBEDDER
 
 
 @dataclass(frozen=True)

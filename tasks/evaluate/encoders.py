@@ -15,10 +15,10 @@ from model.encoder import Encoder
 from model.huggingface import encoder_config_from, load_encoder
 from model.initialization import initialize
 from tasks.embedder import Embedder
-from tasks.evaluate.scores import EMBEDDER
 from tasks.evaluate.sentence_transformer_folders import SentenceTransformerSystem, named_folders
 from tasks.evaluate.vectors import Symmetric, System, unit_rows
 from tasks.stage import Reporter
+from tasks.system_names import EMBEDDER
 
 _TEXTS_AT_ONCE = 256
 

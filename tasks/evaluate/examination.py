@@ -21,8 +21,6 @@ from tasks.evaluate.half_document import (
 )
 from tasks.evaluate.relevance import JudgedQueries, read_relevance, relevance_outcomes
 from tasks.evaluate.scores import (
-    EMBEDDER,
-    HALF_DOCUMENT,
     HARD_HALF_DOCUMENT,
     TASKS,
     Difference,
@@ -41,6 +39,7 @@ from tasks.evaluate.similarity_pairs import (
 )
 from tasks.evaluate.vectors import NamedPair, System
 from tasks.stage import Reporter
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT
 
 
 @dataclass(frozen=True)

@@ -1,25 +1,15 @@
-"""What gensim's models are fed: pieces of texts it does not cut, and hashes it can repeat."""
+"""What gensim's models learn from: the terms of texts, of which some must occur twice."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
-from zlib import crc32
-
-from gensim.models.word2vec import MAX_WORDS_IN_BATCH
 
 from model.errors import CorpusError
 from tasks.evaluate.words import terms_of
+from tasks.skip_gram import pieces_of
 
 NO_REPEATED_WORD = (
     "the baselines cannot learn: no word of the training documents occurs twice; "
     "give ingest more text or a larger training split"
 )
-
-
-def pieces_of(text: str) -> Iterator[list[str]]:
-    """The terms of a text, in pieces of a length that gensim takes whole: it cuts silently."""
-    terms = iter(terms_of(text))
-    while piece := list(islice(terms, MAX_WORDS_IN_BATCH)):
-        yield piece
 
 
 class Pieces:
@@ -30,12 +20,7 @@ class Pieces:
 
     def __iter__(self) -> Iterator[list[str]]:
         for text in self._texts:
-            yield from pieces_of(text)
-
-
-def hash_of_word(word: str) -> int:
-    """A hash that does not change with PYTHONHASHSEED, as Python's own does."""
-    return crc32(word.encode())
+            yield from pieces_of(terms_of(text))
 
 
 def refuse_empty_vocabulary(num_words: int) -> None:

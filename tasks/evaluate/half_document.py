@@ -13,8 +13,9 @@ from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.halves import cut_in_halves, recurring_lines, without_lines
 from tasks.evaluate.rare_words import mask_in_one_half, rare_shared_words
 from tasks.evaluate.sample import sample_documents
-from tasks.evaluate.scores import GEOMETRY, HALF_DOCUMENT, HARD_HALF_DOCUMENT, Outcome, Score
+from tasks.evaluate.scores import GEOMETRY, HARD_HALF_DOCUMENT, Outcome, Score
 from tasks.evaluate.vectors import NamedPair, System, cosine_blocks, ranked_pairs_of
+from tasks.system_names import HALF_DOCUMENT
 
 
 @dataclass(frozen=True)

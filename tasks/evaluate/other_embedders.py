@@ -9,9 +9,9 @@ from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
+from tasks.system_names import OTHER_PREFIX
 
 SETTING = "evaluate.compare_with"
-PREFIX = "other_"  # of their names in the tables
 
 _PLACE = ("artifacts", "tune")  # where they lie in their workspaces
 _CORPUS = "ingest"
@@ -83,7 +83,7 @@ def _other_embedder(folder: str) -> OtherEmbedder:
     store = Store(Workspace.at(path.parents[2]))
     embedder = store.get("tune", path.name)
     return OtherEmbedder(
-        name=PREFIX + embedder.ref.input_id[:8],
+        name=OTHER_PREFIX + embedder.ref.input_id[:8],
         store=store,
         embedder=embedder.ref,
         corpus=_corpus_of(embedder, store, folder),

@@ -11,8 +11,10 @@ import numpy as np
 from gensim.models import doc2vec as gensim_doc2vec
 from numpy.typing import NDArray
 
-from tasks.evaluate.gensim_input import hash_of_word, pieces_of, refuse_empty_vocabulary
+from tasks.evaluate.gensim_input import refuse_empty_vocabulary
 from tasks.evaluate.vectors import Symmetric, unit_rows
+from tasks.evaluate.words import terms_of
+from tasks.skip_gram import hash_of_word, pieces_of
 
 # A half document has few words to infer from: leaving out frequent ones, or a higher rate, made
 # this baseline weaker on news (1,427 documents).
@@ -73,7 +75,9 @@ class Doc2Vec(Symmetric):
         # gensim's own infer_vector starts from Python's hash of the text, draws from a generator
         # that earlier texts have moved on, and reads the first 10,000 words only.
         model = self._model
-        pieces = [[word for word in piece if word in model.wv] for piece in pieces_of(text)]
+        pieces = [
+            [word for word in piece if word in model.wv] for piece in pieces_of(terms_of(text))
+        ]
         vector_1D = np.zeros((1, model.vector_size), dtype=np.float32)
         if not any(pieces):
             return vector_1D.reshape(-1)
@@ -106,5 +110,5 @@ class _TaggedPieces:
 
     def __iter__(self) -> Iterator[gensim_doc2vec.TaggedDocument]:
         for number, text in enumerate(self._texts):
-            for piece in pieces_of(text):
+            for piece in pieces_of(terms_of(text)):
                 yield gensim_doc2vec.TaggedDocument(piece, [number])

@@ -20,17 +20,16 @@ from tasks.evaluate.report_tables import (
 from tasks.evaluate.sample import Sample
 from tasks.evaluate.scores import (
     CLASSIFICATION,
-    EMBEDDER,
     GEOMETRY,
-    HALF_DOCUMENT,
     HARD_HALF_DOCUMENT,
     RELEVANCE,
     SIMILARITY_PAIRS,
     Difference,
     Score,
 )
-from tasks.evaluate.verdicts import system_label, verdict_sentence
+from tasks.evaluate.verdicts import verdict_sentence
 from tasks.report.page import Figure, Section, Table, render_report
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
 
 _RESAMPLED = {  # by whether texts recur
     True: "Texts stand in several pairs, and pairs that share a text are not independent, so the "

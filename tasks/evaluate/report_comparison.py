@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from tasks.evaluate.comparison import Comparison
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.report_tables import HEADLINES, measure_label, rows_of
-from tasks.evaluate.scores import EMBEDDER, HALF_DOCUMENT, HARD_HALF_DOCUMENT, Difference
-from tasks.evaluate.verdicts import points_sentence, system_label
+from tasks.evaluate.scores import HARD_HALF_DOCUMENT, Difference
+from tasks.evaluate.verdicts import points_sentence
 from tasks.report.page import Figure, Section, Table, format_interval, format_number
 from tasks.report.plots import Estimate, estimate_plot
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
 
 _TASKS = {HALF_DOCUMENT: "halves", HARD_HALF_DOCUMENT: "without shared rare words"}
 

@@ -5,18 +5,18 @@ from typing import TypeVar
 
 from tasks.evaluate.scores import (
     CLASSIFICATION,
-    EMBEDDER,
     GEOMETRY,
-    HALF_DOCUMENT,
     HARD_HALF_DOCUMENT,
     RELEVANCE,
     SIMILARITY_PAIRS,
     Difference,
     Score,
 )
-from tasks.evaluate.verdicts import system_label, verdict, verdict_sentence
+from tasks.evaluate.verdicts import verdict_sentence
 from tasks.report.page import Figure, Table, format_interval, format_number
 from tasks.report.plots import Estimate, Role, estimate_plot
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
+from tasks.verdict import verdict
 
 HEADLINES = {
     HALF_DOCUMENT: "recall_at_1",

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.retrieval import Floats, MeanEstimate, bootstrap_difference, bootstrap_mean
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT
 
-HALF_DOCUMENT = "half_document"
 HARD_HALF_DOCUMENT = "hard_half_document"
 CLASSIFICATION = "classification"
 SIMILARITY_PAIRS = "similarity_pairs"
@@ -19,7 +19,6 @@ TASKS = (
     *(HALF_DOCUMENT, HARD_HALF_DOCUMENT, CLASSIFICATION),
     *(SIMILARITY_PAIRS, RELEVANCE, GEOMETRY),
 )
-EMBEDDER = "corpusmith"
 
 _NUMBERS = [
     pa.field("value", pa.float64(), nullable=False),

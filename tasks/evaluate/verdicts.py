@@ -2,63 +2,19 @@
 
 import math
 from collections.abc import Sequence
-from enum import StrEnum
 
 from model.retrieval import MeanEstimate
-from tasks.evaluate.other_embedders import PREFIX
-from tasks.evaluate.scores import EMBEDDER, Difference
+from tasks.evaluate.scores import Difference
 from tasks.report.page import format_number
+from tasks.system_names import system_label
+from tasks.verdict import MIN_QUERIES, Verdict, verdict
 
-MIN_QUERIES = 30  # with fewer, resampling them says little about others
-
-
-class Verdict(StrEnum):
-    """What a paired difference allows to say of the embedder."""
-
-    BEHIND = "behind"
-    AHEAD = "ahead"
-    TIED = "not told apart"
-    TOO_FEW = "too few"
-
-
-_LABELS = {
-    EMBEDDER: "embedder",
-    "bag": "bag of its tokens",
-    "pretrained": "before tuning",
-    "untrained": "random weights",
-    "tfidf": "TF-IDF",
-    "bm25": "BM25",
-    "lsa": "LSA",
-    "word2vec": "mean Word2Vec",
-    "sif": "weighted Word2Vec",
-    "doc2vec": "Doc2Vec",
-}
 _PHRASES = {
     Verdict.BEHIND: "behind",
     Verdict.AHEAD: "ahead of",
     Verdict.TIED: "not told apart from",
     Verdict.TOO_FEW: "on too few documents to be told from",
 }
-
-
-def system_label(system: str) -> str:
-    """A system's name for people: ``corpusmith_dim_64`` is "embedder, 64 dim", ``st_mini`` the
-    user's model of that name, ``other_1a2b3c4d`` the embedder of another run."""
-    if system.startswith(PREFIX):
-        return f"other embedder {system.removeprefix(PREFIX)}"
-    if system.startswith("st_"):
-        return system.removeprefix("st_")
-    name, _, dim = system.partition("_dim_")
-    return f"{_LABELS[name]}, {dim} dim" if dim else _LABELS[name]
-
-
-def verdict(difference: MeanEstimate) -> Verdict:
-    """The verdict on embedder minus other: a winner only where the paired interval excludes 0."""
-    if difference.n < MIN_QUERIES:
-        return Verdict.TOO_FEW
-    if not difference.excludes_zero:
-        return Verdict.TIED
-    return Verdict.AHEAD if difference.value > 0 else Verdict.BEHIND
 
 
 def verdict_sentence(differences: Sequence[Difference], measure: str) -> str:

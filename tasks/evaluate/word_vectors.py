@@ -10,17 +10,12 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from gensim.models.word2vec import Word2Vec
 from numpy.typing import NDArray
 
-from tasks.evaluate.gensim_input import Pieces, hash_of_word, refuse_empty_vocabulary
+from tasks.evaluate.gensim_input import Pieces, refuse_empty_vocabulary
 from tasks.evaluate.vectors import Symmetric, unit_rows
 from tasks.evaluate.words import terms_of
-
-# Small corpora give a word few updates, and the mean over a text is of all its words: a higher rate
-# and fewer updates from frequent words than gensim's defaults made this baseline much stronger.
-_LEARNING_RATE = 0.05
-_FREQUENT_WORD_FRAC = 1e-4
+from tasks.skip_gram import train_skip_gram
 
 _SIF_A = 1e-3  # Arora et al. 2017, section 4: 1e-3 to 1e-4 did best, and much the same
 
@@ -49,20 +44,8 @@ class WordVectors:
         Source: Mikolov et al. 2013, "Efficient estimation of word representations in vector
         space", as gensim implements it; skip-gram with negative samples.
         """
-        pieces = Pieces(texts)
-        model = Word2Vec(
-            vector_size=dim,
-            min_count=2,
-            sg=1,
-            alpha=_LEARNING_RATE,
-            sample=_FREQUENT_WORD_FRAC,
-            workers=1,
-            seed=seed,
-            hashfxn=hash_of_word,
-        )
-        model.build_vocab(pieces)
+        model = train_skip_gram(Pieces(texts), dim=dim, num_epochs=num_epochs, seed=seed)
         refuse_empty_vocabulary(len(model.wv))
-        model.train(pieces, total_examples=model.corpus_count, epochs=num_epochs)
         counts_V = np.array([model.wv.get_vecattr(word, "count") for word in model.wv.index_to_key])
         return cls(model.wv.key_to_index, model.wv.vectors, counts_V / counts_V.sum())
 

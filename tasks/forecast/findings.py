@@ -6,11 +6,11 @@ from typing import Any
 
 from model.forecast import Forecast, crossing, forecast, lead
 from model.retrieval import MeanEstimate
-from tasks.evaluate.scores import EMBEDDER, HALF_DOCUMENT
-from tasks.evaluate.verdicts import Verdict, system_label, verdict
 from tasks.forecast.config import SHARES, ForecastConfig
 from tasks.forecast.outcomes import MEASURE, Outcomes
 from tasks.report.page import format_number
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
+from tasks.verdict import Verdict, verdict
 
 # A crossing is told where it lies between the least share tried and so many times the text.
 LEAST, MOST = min(SHARES.values()), 8.0

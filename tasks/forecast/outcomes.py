@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from model.errors import ArtifactError, CorpusError
 from model.forecast import Floats
-from tasks.evaluate.scores import EMBEDDER, HALF_DOCUMENT
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT
 
 MEASURE = "recall_at_1"
 _CUT = f"{EMBEDDER}_dim_"  # the embedder cut to fewer dimensions is no system of its own

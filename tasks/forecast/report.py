@@ -4,13 +4,12 @@ import numpy as np
 
 from model.forecast import Forecast
 from model.retrieval import MeanEstimate
-from tasks.evaluate.scores import EMBEDDER
-from tasks.evaluate.verdicts import system_label
 from tasks.forecast.config import ForecastConfig
 from tasks.forecast.findings import Findings, Rival, amount_text, score_text, sentences
 from tasks.report.learning_curves import Curve, Panel, learning_curves, share_name
 from tasks.report.page import Figure, Section, Table, format_interval, render_report
 from tasks.report.plots import Estimate, Role, estimate_plot
+from tasks.system_names import EMBEDDER, system_label
 
 _CONTROLS = ("bag", "pretrained", "untrained")
 _MEASURE = "recall@1"

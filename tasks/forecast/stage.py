@@ -5,12 +5,12 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.evaluate.scores import EMBEDDER, HALF_DOCUMENT
 from tasks.forecast.config import SHARES, ForecastConfig
 from tasks.forecast.findings import Findings, answer, findings, rows
 from tasks.forecast.outcomes import MEASURE, read_outcomes
 from tasks.forecast.report import report_page
 from tasks.stage import Metrics, Stage, StageContext
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT
 
 TABLE = "forecast.parquet"
 ANSWER = "forecast.json"

@@ -150,7 +150,7 @@ def _probe_figure(findings: Findings, comparison: Comparison) -> Figure:
         ("control_", "shuffled labels", "control"),
     ]
     series = [
-        _series(label, role, select(findings.layers, prefix + measure, split="test"))
+        series_of(label, role, select(findings.layers, prefix + measure, split="test"))
         for prefix, label, role in systems
     ]
     return Figure(
@@ -174,13 +174,13 @@ def _layer_figure(findings: Findings, measure: str) -> Figure:
     trained = select(findings.layers, measure)
     random = random_rows(findings, findings.layers, measure)
     series = [
-        _series("trained", "subject", trained),
-        _series("random weights", "reference", random),
+        series_of("trained", "subject", trained),
+        series_of("random weights", "reference", random),
     ]
     if measure == "anisotropy":
         rest = select(findings.layers, "anisotropy_without_top_dimensions")
         label = f"trained, without top {NUM_TOP_DIMENSIONS}"
-        series += [_series(label, "control", rest)] if rest else []
+        series += [series_of(label, "control", rest)] if rest else []
     return Figure(
         svg=line_plot(
             measure,
@@ -251,7 +251,7 @@ def _loss_figure(findings: Findings) -> Figure:
     return Figure(
         svg=line_plot(
             LOSS,
-            [_series("trained", "subject", losses)],
+            [series_of("trained", "subject", losses)],
             x=_layers(findings),
             x_label="layer",
             y_label="nats",
@@ -305,7 +305,8 @@ def _layers(findings: Findings) -> list[int]:
     return list(range(findings.encoder.num_layers + 1))
 
 
-def _series(label: str, role: Role, rows: Sequence[Row]) -> Series:
+def series_of(label: str, role: Role, rows: Sequence[Row]) -> Series:
+    """One line of a figure, from the rows of a measure by layer."""
     return Series(
         label=label,
         values=[row.value for row in rows],

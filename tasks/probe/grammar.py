@@ -23,7 +23,7 @@ class Grammar:
     Attributes:
         layers: rows of the probes.
         heads: rows of every head and relation.
-        tasks: the tasks on words, by name.
+        tasks: the tasks on words, by name; those that the words of every seed allow.
         relations: the best head of each relation.
         num_words: of each split, by one seed.
         num_too_long: sentences of that seed that no window holds.
@@ -61,11 +61,10 @@ def probe_grammar(
         on_system: is called after each system of each seed.
     """
     counts = Counts()
-    tasks: list[str] = []
     drawn = {seed: _draw(encoder, treebank, tokenizer, config, seed) for seed in seeds}
+    asked = {seed: questions(samples, seed) for seed, samples in drawn.items()}
+    shared = set.intersection(*({one.task for one in own} for own in asked.values()))
     for seed, samples in drawn.items():
-        asked = questions(samples, seed)
-        tasks = [one.task for one in asked if not tasks or one.task in tasks]
         baselines(samples, counts, seed=seed)
         systems = {"": encoder, "random_": random(seed), "word2vec_": static}
         for prefix, system in systems.items():
@@ -73,7 +72,7 @@ def probe_grammar(
             probe_words(
                 states,
                 samples,
-                asked,
+                [one for one in asked[seed] if one.task in shared],
                 counts,
                 prefix=prefix,
                 seed=seed,
@@ -86,7 +85,7 @@ def probe_grammar(
     return Grammar(
         layers=counts.rows(),
         heads=heads,
-        tasks=tasks,
+        tasks=[one.task for one in asked[seeds[0]] if one.task in shared],
         relations=relations,
         num_words={split: one.aligned.num_words for split, one in first.items()},
         num_too_long=sum(one.aligned.num_too_long for one in first.values()),

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tasks.probe.comparison import standing
+from tasks.probe.figures import series_of
 from tasks.probe.grammar import Grammar
 from tasks.probe.table import Row, select
 from tasks.probe.tree_probes import CHAIN, HEAD_FOUND, OFFSET, SPEARMAN, UUAS
 from tasks.probe.word_samples import FEATURE
 from tasks.probe.wording import layer_name, number
 from tasks.report.page import Figure, Section, Table, format_interval, format_number
-from tasks.report.plots import Role, Series, line_plot
+from tasks.report.plots import Role, line_plot
 
 
 class Course(NamedTuple):
@@ -100,7 +101,7 @@ def course_figure(rows: Sequence[Row], one: Course, *, control: bool = False) ->
     return Figure(
         svg=line_plot(
             one.measure,
-            [_series(label, role, own) for label, (role, own) in by_system.items()],
+            [series_of(label, role, own) for label, (role, own) in by_system.items()],
             x=[row.layer for row in by_system["trained"][1]],
             x_label="layer",
             y_label=one.y_label,
@@ -232,13 +233,3 @@ def _last(rows: Sequence[Row], task: str) -> Row:
 def _at(rows: Sequence[Row], measure: str, layer: int, digits: int) -> str:
     found = [row for row in select(rows, measure) if row.layer == layer]
     return number(found[0], digits) if found else "–"
-
-
-def _series(label: str, role: Role, rows: Sequence[Row]) -> Series:
-    return Series(
-        label=label,
-        values=[row.value for row in rows],
-        low=[row.low for row in rows],
-        high=[row.high for row in rows],
-        role=role,
-    )

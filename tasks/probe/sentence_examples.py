@@ -36,10 +36,14 @@ def plan_sentence_length(train: Sequence[Tokens], vocabulary: Vocabulary) -> Dra
     section 2.1, with tokens for words and four bins of equal share for six.
     """
     ends_V = vocabulary.ends_sentence_V
+    return partial(draw_sentence_length, ends_V=ends_V, bounds=length_bounds(train, ends_V))
+
+
+def length_bounds(train: Sequence[Tokens], ends_V: Flags) -> tuple[int, ...]:
+    """Lengths at which the second and every further bin begins, from a part of the documents."""
     counted = train[:: max(1, len(train) // _MAX_DOCUMENTS_COUNTED)]
     lengths = [np.diff(_sentences(document, ends_V)).flatten() for document in counted]
-    bounds = _bounds(np.concatenate([np.empty(0, np.int64), *lengths]))
-    return partial(draw_sentence_length, ends_V=ends_V, bounds=bounds)
+    return _bounds(np.concatenate([np.empty(0, np.int64), *lengths]))
 
 
 def plan_sentence_order(train: Sequence[Tokens], vocabulary: Vocabulary) -> Draw:

@@ -1,19 +1,15 @@
 """Word2Vec of the same corpus and width, as an encoder of one layer that no context reaches.
 
-It is trained on tokens, so that it answers for the very places an encoder does. Settings are those
-of the evaluation's Word2Vec baseline; stages do not import each other.
+It is trained on tokens, so that it answers for the very places an encoder does.
 
 Letters: V vocabulary, U known tokens, D width, B rows, L positions, N tokens, S documents.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from zlib import crc32
 
 import numpy as np
 import torch
-from gensim.models.word2vec import MAX_WORDS_IN_BATCH, Word2Vec
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -24,11 +20,10 @@ from model.errors import CorpusError
 from model.heads import HEAD_MEASURES
 from tasks.probe.observe import Observed
 from tasks.probe.sample import Sample, Tokens
+from tasks.skip_gram import pieces_of, train_skip_gram
 
 NUM_TOKENS = 3_000_000  # half a minute of one processor at five passes
 NUM_EPOCHS = 5
-_LEARNING_RATE = 0.05
-_FREQUENT_TOKEN_FRAC = 1e-4
 
 
 class StaticEncoder(nn.Module):
@@ -87,28 +82,16 @@ def train_static_encoder(
     Raises:
         CorpusError: no token occurs twice.
 
-    Source: Mikolov et al. 2013, "Distributed representations of words and phrases and their
-    compositionality", as gensim implements it; skip-gram with negative samples.
+    Source: as `tasks.skip_gram`.
     Cost: some 400,000 tokens a second of one processor in each pass, at a width of 128.
     """
     tokens = _TokenPieces(_drawn(documents, num_tokens, seed), config.unk_id)
-    model = Word2Vec(
-        vector_size=config.hidden_size,
-        min_count=2,
-        sg=1,
-        alpha=_LEARNING_RATE,
-        sample=_FREQUENT_TOKEN_FRAC,
-        workers=1,
-        seed=seed,
-        hashfxn=_hash_of_word,
-    )
-    model.build_vocab(tokens)
+    model = train_skip_gram(tokens, dim=config.hidden_size, num_epochs=num_epochs, seed=seed)
     if not len(model.wv):
         raise CorpusError(
             "Word2Vec cannot learn: no token of the train split occurs twice; give ingest more "
             "text or a larger training split"
         )
-    model.train(tokens, total_examples=model.corpus_count, epochs=num_epochs)
     known = np.array(model.wv.index_to_key, dtype=np.int64)
     return _filled(known, model.wv.vectors, config, model.corpus_total_words)
 
@@ -164,11 +147,5 @@ class _TokenPieces:
 
     def __iter__(self) -> Iterator[list[str]]:
         for document in self.documents:
-            words = iter([str(token) for token in document.tolist() if token != self.unk_id])
-            while piece := list(islice(words, MAX_WORDS_IN_BATCH)):
-                yield piece
-
-
-def _hash_of_word(word: str) -> int:
-    """A hash that does not change with PYTHONHASHSEED, as Python's own does."""
-    return crc32(word.encode())
+            words = (str(token) for token in document.tolist() if token != self.unk_id)
+            yield from pieces_of(words)

@@ -13,6 +13,7 @@ from model.fixed_offsets import offsets_right
 from model.structural_probe import (
     TreeScores,
     fit_structural_probe,
+    length_shares,
     score_chain,
     score_structural_probe,
 )
@@ -107,9 +108,7 @@ def _add_trees(
     is_counted_A = correlation_AK.isfinite().all(1)
     if not is_counted_A.any():
         return
-    length_A = sample.length_A[is_counted_A]
-    # Each length weighs the same, however many sentences have it.
-    share_A1 = (1 / torch.bincount(length_A)[length_A].double())[:, None]
+    share_A1 = length_shares(sample.length_A[is_counted_A])[:, None]
     counted = Ratio(
         correlation_AK[is_counted_A] * share_A1, share_A1, sample.document_A[is_counted_A]
     )

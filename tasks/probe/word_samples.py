@@ -13,8 +13,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from model.errors import CorpusError
 from tasks.probe.conllu import UNSPECIFIED, Sentence, feature_pairs
-from tasks.probe.treebank import SPLITS, Treebank, TreebankSentence
+from tasks.probe.treebank import SETTING, SPLITS, Treebank, TreebankSentence
 from tasks.probe.word_tokens import Aligned, align
 
 UPOS, DEPREL = "upos", "deprel"
@@ -95,14 +96,25 @@ def draw_words(
         num_words: of train; half as many of the other splits.
         max_tokens: longest sequence the encoder reads; longer sentences are left out.
         seed: of the draw.
+
+    Raises:
+        CorpusError: a split has no sentence with a tree that the encoder reads whole.
     """
     counts = {split: num_words if split == "train" else num_words // 2 for split in SPLITS}
-    return {
+    samples = {
         split: _sample(
             _drawn(treebank.sentences[split], counts[split], seed), tokenizer, max_tokens
         )
         for split in SPLITS
     }
+    for split, sample in samples.items():
+        if not sample.sentences:
+            raise CorpusError(
+                f"{SETTING}: no sentence of {split} has heads and at most {max_tokens - 2} tokens; "
+                "give a treebank with trees, or an encoder that reads longer rows "
+                "(tokenize.row_tokens)"
+            )
+    return samples
 
 
 def tasks_of(samples: Mapping[str, WordSample]) -> list[str]:

@@ -31,10 +31,11 @@ from tasks.embedder import Embedder, cut
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.encoders import BagOfTokens, untrained_encoder
 from tasks.evaluate.half_document import HalfDocuments, half_documents, hard_half_documents
-from tasks.evaluate.scores import HALF_DOCUMENT, HARD_HALF_DOCUMENT
+from tasks.evaluate.scores import HARD_HALF_DOCUMENT
 from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from, artifact_path
 from tasks.store.manifest import MANIFEST_NAME, read_manifest
+from tasks.system_names import HALF_DOCUMENT
 from tasks.tune.config import TuneConfig
 from tasks.tune.stage import TUNE
 from tests.benchmarks.children import absolute

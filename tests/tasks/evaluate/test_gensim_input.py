@@ -1,6 +1,6 @@
 """What gensim is fed."""
 
-from tasks.evaluate.gensim_input import Pieces, hash_of_word
+from tasks.evaluate.gensim_input import Pieces
 
 
 def test_no_word_of_a_long_text_is_cut_off() -> None:
@@ -13,7 +13,3 @@ def test_no_word_of_a_long_text_is_cut_off() -> None:
 def test_texts_can_be_passed_over_again() -> None:
     pieces = Pieces(["One two", "...", "three"])
     assert list(pieces) == list(pieces) == [["one", "two"], ["three"]]
-
-
-def test_a_words_hash_is_the_crc_that_all_know() -> None:
-    assert hash_of_word("123456789") == 0xCBF43926

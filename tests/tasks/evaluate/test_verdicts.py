@@ -4,13 +4,7 @@ import pytest
 
 from model.retrieval import MeanEstimate
 from tasks.evaluate.scores import Difference
-from tasks.evaluate.verdicts import (
-    Verdict,
-    points_sentence,
-    system_label,
-    verdict,
-    verdict_sentence,
-)
+from tasks.evaluate.verdicts import points_sentence, verdict_sentence
 
 
 def difference(
@@ -18,22 +12,6 @@ def difference(
 ) -> Difference:
     estimate = MeanEstimate(value, low, high, n)
     return Difference("corpusmith", baseline, "half_document", "recall_at_1", estimate)
-
-
-@pytest.mark.parametrize(
-    ("found", "expected"),
-    [
-        (difference(0.25, 0.125, 0.375), Verdict.AHEAD),
-        (difference(-0.25, -0.375, -0.125), Verdict.BEHIND),
-        (difference(0.01, -0.02, 0.04), Verdict.TIED),
-        (difference(0.01, 0.0, 0.04), Verdict.TIED),
-        (difference(1.0, 1.0, 1.0, n=29), Verdict.TOO_FEW),
-    ],
-)
-def test_a_winner_needs_an_interval_without_zero_and_enough_queries(
-    found: Difference, expected: Verdict
-) -> None:
-    assert verdict(found.estimate) is expected
 
 
 def test_sentences_group_the_systems_and_give_margins_of_the_winner() -> None:
@@ -57,12 +35,6 @@ def test_few_queries_decide_nothing_even_when_all_agree() -> None:
     assert verdict_sentence(found, "recall@1").startswith(
         "In recall@1 the embedder is on too few documents to be told from TF-IDF"
     )
-
-
-def test_labels_for_people() -> None:
-    assert system_label("corpusmith_dim_64") == "embedder, 64 dim"
-    assert system_label("untrained") == "random weights"
-    assert system_label("other_1a2b3c4d") == "other embedder 1a2b3c4d"
 
 
 @pytest.mark.parametrize(

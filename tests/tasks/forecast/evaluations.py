@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.evaluate.scores import EMBEDDER, HALF_DOCUMENT, HARD_HALF_DOCUMENT, Outcome
+from tasks.evaluate.scores import HARD_HALF_DOCUMENT, Outcome
 from tasks.evaluate.scores import write_outcomes as write
 from tasks.forecast.config import SHARES, ForecastConfig
 from tasks.forecast.stage import FORECAST
 from tasks.stage import Metrics, StageContext
 from tasks.store.artifact import Artifact
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT
 from tests.tasks.chain import Listener, sealed
 
 # Of each system, its score on the whole text and the log odds it gains by a doubling.

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from model.errors import ArtifactError, CorpusError
-from tasks.evaluate.scores import EMBEDDER
 from tasks.forecast.config import SHARES, ForecastConfig
 from tasks.forecast.stage import FORECAST
 from tasks.stage import Metrics
+from tasks.system_names import EMBEDDER
 from tests.tasks.chain import sealed
 from tests.tasks.forecast.evaluations import SYSTEMS, evaluations, foretell
 

@@ -26,11 +26,16 @@ def plain_encoder(seed: int = 1, scale: float = 20.0) -> Encoder:
     """An encoder whose weights are large enough for context to matter."""
     encoder = Encoder(CONFIG)
     initialize(encoder, CONFIG, seed)
+    enlarge(encoder, scale)
+    return encoder.eval()
+
+
+def enlarge(module: torch.nn.Module, scale: float) -> None:
+    """Multiply the layers' matrices."""
     with torch.no_grad():
-        for name, parameter in encoder.named_parameters():
+        for name, parameter in module.named_parameters():
             if "layers" in name and parameter.ndim > 1:
                 parameter.mul_(scale)
-    return encoder.eval()
 
 
 class PlantedEncoder(Encoder):

@@ -12,17 +12,14 @@ from model.mlm import MaskedLanguageModel
 from tasks.checkpoints import write_checkpoint
 from tasks.probe.masked_loss import MASK_FRAC
 from tasks.probe.sample import Sample, draw_sample
-from tests.tasks.probe.encoders import CONFIG, rising_documents
+from tests.tasks.probe.encoders import CONFIG, enlarge, rising_documents
 
 
 def plain_model(seed: int = 1, scale: float = 20.0) -> MaskedLanguageModel:
     """A model whose weights are large enough for context to matter."""
     model = MaskedLanguageModel(CONFIG)
     initialize(model, CONFIG, seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "layers" in name and parameter.ndim > 1:
-                parameter.mul_(scale)
+    enlarge(model, scale)
     return model.eval()
 
 

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import tokenizer_json
+from model.errors import CorpusError
 from tasks.probe.accounts import account_of
 from tasks.probe.config import ProbeConfig
 from tasks.probe.findings import random_like
@@ -184,3 +185,8 @@ def test_rows_stay_within_their_bounds() -> None:
     rows = ratio_rows("m", {0: mean_of(right_EK, torch.arange(4))}, split="test")
     assert [one.seed for one in rows] == [0, None]
     assert all(0 <= one.low <= one.value <= one.high <= 1 for one in rows)
+
+
+def test_a_treebank_that_no_row_holds_is_the_users_to_know(treebank: Treebank) -> None:
+    with pytest.raises(CorpusError, match=r"no sentence of train has heads and at most 3 tokens"):
+        draw_words(treebank, tokenizer(), num_words=500, max_tokens=5, seed=0)

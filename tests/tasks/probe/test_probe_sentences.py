@@ -15,6 +15,7 @@ from tasks.probe.sample import Tokens
 from tasks.probe.sentence_examples import (
     MAX_SENTENCE_TOKENS,
     MIN_SENTENCE_TOKENS,
+    length_bounds,
     plan_sentence_length,
     plan_sentence_order,
 )
@@ -59,7 +60,7 @@ def test_sentence_length_gives_whole_sentences_in_their_bin(
     draw = plan_sentence_length(documents, ends(END))
     drawn = draw(documents, wanted, WINDOW, generator(seed))
     _check_balance(drawn, wanted)
-    bounds = draw.keywords["bounds"]  # type: ignore[attr-defined]
+    bounds = length_bounds(documents, ends(END).ends_sentence_V)
     for window, label, document in zip(
         drawn.parts[0], drawn.labels_E, drawn.document_E, strict=True
     ):

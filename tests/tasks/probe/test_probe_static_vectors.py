@@ -72,7 +72,7 @@ def test_no_more_tokens_are_read_than_allowed() -> None:
 
 
 def test_a_long_document_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.probe.static_vectors.MAX_WORDS_IN_BATCH", 10)
+    monkeypatch.setattr("tasks.skip_gram.MAX_WORDS_IN_BATCH", 10)
     document = np.repeat(np.arange(10, 20), 4).astype(np.uint16)
     encoder = train_static_encoder([document, document], NARROW, seed=0, num_epochs=1)
     assert encoder.is_known_V.nonzero().flatten().tolist() == list(range(10, 20))
@@ -88,7 +88,7 @@ def test_nothing_to_learn_from_is_the_users_to_know() -> None:
 def test_states_are_the_vectors_wherever_a_token_stands() -> None:
     encoder = trained()
     documents = two_topics(6, seed=5)
-    means_1SD = mean_states(encoder, documents, tokens_per_batch=120)  # type: ignore[arg-type]
+    means_1SD = mean_states(encoder, documents, tokens_per_batch=120)
     assert means_1SD.shape == (1, 6, 16)
     for mean_D, document in zip(means_1SD[0], documents, strict=True):
         own_D = encoder.vectors_VD[torch.from_numpy(document.astype(np.int64))].mean(0)
