@@ -12,7 +12,6 @@ from model.initialization import initialize
 from tasks.probe.comparison import Comparison, compare
 from tasks.probe.config import ProbeConfig
 from tasks.probe.examples import Examples
-from tasks.probe.grammar import Grammar
 from tasks.probe.guessing import Guessing
 from tasks.probe.heads import head_rows
 from tasks.probe.layers import layer_rows
@@ -29,7 +28,8 @@ from tasks.probe.sample import Sample, Tokens, draw_sample
 from tasks.probe.self_labelled import TASKS
 from tasks.probe.static_vectors import StaticEncoder, observe_static, train_static_encoder
 from tasks.probe.table import Row
-from tasks.probe.treebank import Treebank
+from tasks.probe.treebank.grammar import Grammar
+from tasks.probe.treebank.reading import Treebank
 from tasks.probe.vocabulary import Vocabulary
 from tasks.stage import Reporter
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from tasks.probe.ablation import ABLATION_LOSS
 from tasks.probe.findings import Findings
-from tasks.probe.grammar import Grammar
-from tasks.probe.grammar_page import chosen
 from tasks.probe.masked_loss import LOSS, UNIGRAM
+from tasks.probe.page.grammar_page import chosen
 from tasks.probe.table import Row, select
-from tasks.probe.tree_probes import HEAD_FOUND, UUAS
+from tasks.probe.treebank.grammar import Grammar
+from tasks.probe.treebank.tree_probes import HEAD_FOUND, UUAS
 from tasks.stage import Metrics
 
 

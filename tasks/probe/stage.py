@@ -19,18 +19,18 @@ from tasks.probe.checkpoints import (
     untrained_model,
 )
 from tasks.probe.config import ProbeConfig
-from tasks.probe.figures import draw_figures
 from tasks.probe.findings import Findings, probe_encoder, random_like
-from tasks.probe.grammar import Grammar, probe_grammar
 from tasks.probe.guessing import probe_guesses
 from tasks.probe.masked_loss import count_tokens
 from tasks.probe.metrics import final_metrics
 from tasks.probe.over_time import write_step_rows
-from tasks.probe.report import write_report
+from tasks.probe.page.figures import draw_figures
+from tasks.probe.page.report import write_report
+from tasks.probe.page.showcase import showcase
 from tasks.probe.sample import Tokens
-from tasks.probe.showcase import showcase
 from tasks.probe.table import write_rows
-from tasks.probe.treebank import SETTING, Treebank, read_treebank
+from tasks.probe.treebank.grammar import Grammar, probe_grammar
+from tasks.probe.treebank.reading import SETTING, Treebank, read_treebank
 from tasks.probe.vocabulary import read_vocabulary
 from tasks.runtime.devices import pick_device
 from tasks.settings import StageConfig

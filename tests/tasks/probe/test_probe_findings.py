@@ -13,11 +13,11 @@ import torch
 
 from tasks.probe.comparison import standing
 from tasks.probe.config import ProbeConfig
-from tasks.probe.figures import HEAD_FIGURES, LAYER_FIGURES, draw_figures
 from tasks.probe.findings import Findings, probe_encoder
 from tasks.probe.metrics import final_metrics
+from tasks.probe.page.figures import HEAD_FIGURES, LAYER_FIGURES, draw_figures
+from tasks.probe.page.report import write_report
 from tasks.probe.ratios import Ratio, mean_of, ratio_interval
-from tasks.probe.report import write_report
 from tasks.probe.self_labelled import TASKS
 from tasks.probe.table import Row, select, write_rows
 from tests.tasks.probe.encoders import (

@@ -22,7 +22,7 @@ from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
 from tests.tasks.probe.encoders import Silent, corpus
 from tests.tasks.probe.masked_models import plain_model, write_run
-from tests.tasks.probe.treebanks import documents
+from tests.tasks.probe.treebank.treebanks import documents
 
 CONFIG = ProbeConfig(
     num_documents=40, max_tokens_per_document=32, num_examples=60, window_tokens=8, device="cpu"

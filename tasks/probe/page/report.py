@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tasks.probe.ablation import Ablation
-from tasks.probe.accounts import account_table
 from tasks.probe.comparison import Comparison
-from tasks.probe.conllu import SENTENCES_PER_BLOCK
-from tasks.probe.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, random_rows
 from tasks.probe.findings import Findings
-from tasks.probe.grammar_page import grammar_section, grammar_sentences
-from tasks.probe.head_grid_page import head_grid_inset
-from tasks.probe.head_walk_page import head_walk_inset
+from tasks.probe.page.accounts import account_table
+from tasks.probe.page.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, random_rows
+from tasks.probe.page.grammar_page import grammar_section, grammar_sentences
+from tasks.probe.page.head_grid_page import head_grid_inset
+from tasks.probe.page.head_walk_page import head_walk_inset
+from tasks.probe.page.showcase import Showcase
+from tasks.probe.page.word_neighbours_page import word_neighbours_inset
+from tasks.probe.page.wording import layer_name, number
 from tasks.probe.ratios import MAX_GROUPS as MAX_PROBE_GROUPS
 from tasks.probe.sample import SPLIT
-from tasks.probe.showcase import Showcase
 from tasks.probe.table import select
-from tasks.probe.treebank import Treebank
-from tasks.probe.word_neighbours_page import word_neighbours_inset
-from tasks.probe.wording import layer_name, number
+from tasks.probe.treebank.conllu import SENTENCES_PER_BLOCK
+from tasks.probe.treebank.reading import Treebank
 from tasks.report.page import Figure, Section, Table, format_number, render_report
 
 Figures = Mapping[str, Figure]

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
+from tasks.probe.page.word_neighbours import Nearest, Neighbour, WordNeighbours
+from tasks.probe.page.wording import layer_name
 from tasks.probe.sample_words import Occurrence
-from tasks.probe.word_neighbours import Nearest, Neighbour, WordNeighbours
-from tasks.probe.wording import layer_name
 from tasks.report.inset import Inset
 from tasks.report.page import format_number
 

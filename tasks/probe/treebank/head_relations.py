@@ -16,8 +16,8 @@ from model.intervals import Interval, jackknife_interval
 from tasks.probe.observe import Observable
 from tasks.probe.ratios import MAX_GROUPS
 from tasks.probe.table import Row, row_of_interval
-from tasks.probe.word_samples import DEPREL, WordSample, classes_of, classes_W
-from tasks.probe.word_states import sentence_attention
+from tasks.probe.treebank.word_samples import DEPREL, WordSample, classes_of, classes_W
+from tasks.probe.treebank.word_states import sentence_attention
 
 MAX_RELATIONS = 15
 _LEAST_WORDS = 20  # of a relation in the part that is scored

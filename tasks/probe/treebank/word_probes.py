@@ -16,7 +16,7 @@ from model.logistic_probe import choose_logistic, fit_path
 from model.whitening import Whitening, fit_whitening
 from tasks.probe.ratios import Ratio, mean_of, ratio_rows
 from tasks.probe.table import Row
-from tasks.probe.word_samples import (
+from tasks.probe.treebank.word_samples import (
     DEPREL,
     UPOS,
     WordSample,

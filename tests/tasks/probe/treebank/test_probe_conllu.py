@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.probe.conllu import (
+from tasks.probe.treebank.conllu import (
     SENTENCES_PER_BLOCK,
     Fault,
     Problem,
@@ -13,7 +13,7 @@ from tasks.probe.conllu import (
     is_conllu,
     read_sentences,
 )
-from tests.tasks.probe.treebanks import chain, documents, row
+from tests.tasks.probe.treebank.treebanks import chain, documents, row
 
 
 def read(text: str | bytes) -> list[Sentence | Problem]:

@@ -10,7 +10,7 @@ from model.batch import batch_from_sequences
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.initialization import initialize
-from tasks.probe.head_grid import (
+from tasks.probe.page.head_grid import (
     MAX_LABEL,
     MAX_TOKENS,
     MAX_WEIGHTS,
@@ -19,7 +19,7 @@ from tasks.probe.head_grid import (
     head_values,
     observe_heads,
 )
-from tasks.probe.head_grid_page import head_grid_inset
+from tasks.probe.page.head_grid_page import head_grid_inset
 from tasks.probe.table import Row
 from tests.tasks.probe.encoders import CONFIG, plain_encoder
 from tests.tasks.probe.spelling import (

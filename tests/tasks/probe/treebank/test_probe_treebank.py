@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from model.errors import CorpusError, RequestError
-from tasks.probe.conllu import Fault
-from tasks.probe.treebank import Treebank, read_treebank, split_of_name
-from tests.tasks.probe.treebanks import chain, documents
+from tasks.probe.treebank.conllu import Fault
+from tasks.probe.treebank.reading import Treebank, read_treebank, split_of_name
+from tests.tasks.probe.treebank.treebanks import chain, documents
 
 
 def write(folder: Path, files: Mapping[str, str]) -> Path:

@@ -12,8 +12,8 @@ from model.batch import batch_from_sequences
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.errors import RequestError
-from tasks.probe.head_walk import MAX_TOKENS, HeadWalk, telling_head, walk_head
-from tasks.probe.head_walk_page import DIGITS, LIST_DIGITS, SHOWN, head_walk_inset
+from tasks.probe.page.head_walk import MAX_TOKENS, HeadWalk, telling_head, walk_head
+from tasks.probe.page.head_walk_page import DIGITS, LIST_DIGITS, SHOWN, head_walk_inset
 from tests.model.encoders import lively_encoder
 from tests.tasks.probe.spelling import HOSTILE, Elements, numbered_text, rules_of, text_of
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from model.batch import Batch
 from model.intervals import sum_by_group
 from tasks.probe.observe import TOKENS_PER_BATCH, Observable, batches
-from tasks.probe.word_tokens import Aligned, AlignedSentence
+from tasks.probe.treebank.word_tokens import Aligned, AlignedSentence
 
 Pooling = Literal["mean", "first"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from tasks.probe.config import ProbeConfig
-from tasks.probe.head_relations import HeadRelation, head_relations
 from tasks.probe.observe import Observable
 from tasks.probe.table import Row
-from tasks.probe.tree_probes import baselines, probe_trees
-from tasks.probe.treebank import Treebank
-from tasks.probe.word_probes import Counts, probe_words, questions
-from tasks.probe.word_samples import WordSample, draw_words
-from tasks.probe.word_states import word_states
+from tasks.probe.treebank.head_relations import HeadRelation, head_relations
+from tasks.probe.treebank.reading import Treebank
+from tasks.probe.treebank.tree_probes import baselines, probe_trees
+from tasks.probe.treebank.word_probes import Counts, probe_words, questions
+from tasks.probe.treebank.word_samples import WordSample, draw_words
+from tasks.probe.treebank.word_states import word_states
 
 
 @dataclass(frozen=True, kw_only=True)

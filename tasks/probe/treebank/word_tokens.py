@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from tasks.probe.conllu import Sentence
+from tasks.probe.treebank.conllu import Sentence
 
 IntArray = NDArray[np.int64]
 _SENTENCES_AT_ONCE = 1024

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from model.errors import CorpusError
-from tasks.probe.conllu import UNSPECIFIED, Sentence, feature_pairs
-from tasks.probe.treebank import SETTING, SPLITS, Treebank, TreebankSentence
-from tasks.probe.word_tokens import Aligned, align
+from tasks.probe.treebank.conllu import UNSPECIFIED, Sentence, feature_pairs
+from tasks.probe.treebank.reading import SETTING, SPLITS, Treebank, TreebankSentence
+from tasks.probe.treebank.word_tokens import Aligned, align
 
 UPOS, DEPREL = "upos", "deprel"
 FEATURE = "feature_"

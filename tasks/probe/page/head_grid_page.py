@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tasks.probe.head_grid import PLACES, HeadGrid
+from tasks.probe.page.head_grid import PLACES, HeadGrid
 from tasks.report.inset import Inset
 from tasks.report.page import format_number
 

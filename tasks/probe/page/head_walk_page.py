@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from tasks.probe.head_walk import HeadWalk
+from tasks.probe.page.head_walk import HeadWalk
 from tasks.report.inset import Inset
 from tasks.report.page import format_number
 

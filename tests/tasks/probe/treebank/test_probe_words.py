@@ -11,11 +11,11 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from model.batch import batch_from_sequences
 from model.bpe.tokenizer import tokenizer_json
-from tasks.probe.conllu import Sentence, read_sentences
-from tasks.probe.word_states import sentence_attention, word_states
-from tasks.probe.word_tokens import Aligned, align
+from tasks.probe.treebank.conllu import Sentence, read_sentences
+from tasks.probe.treebank.word_states import sentence_attention, word_states
+from tasks.probe.treebank.word_tokens import Aligned, align
 from tests.tasks.probe.encoders import CONFIG, plain_encoder
-from tests.tasks.probe.treebanks import chain, row
+from tests.tasks.probe.treebank.treebanks import chain, row
 
 BYTES = Tokenizer.from_str(tokenizer_json([], pattern="gpt2", pad_to_multiple=1))
 

@@ -11,8 +11,7 @@ from tasks.probe.findings import Findings
 from tasks.probe.layers import NUM_TOP_DIMENSIONS, cka_name
 from tasks.probe.masked_loss import LOSS, UNIGRAM
 from tasks.probe.over_time import StepRow, draw_course
-from tasks.probe.table import Row, select
-from tasks.probe.wording import (
+from tasks.probe.page.wording import (
     TASK_NOTES,
     TASK_TITLES,
     ablation_sentence,
@@ -23,6 +22,7 @@ from tasks.probe.wording import (
     likeness_sentence,
     probe_sentence,
 )
+from tasks.probe.table import Row, select
 from tasks.report.page import Figure
 from tasks.report.plots import Role, Series, heat_map, line_plot
 

@@ -10,20 +10,20 @@ from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import tokenizer_json
 from model.errors import CorpusError
-from tasks.probe.accounts import account_of
 from tasks.probe.config import ProbeConfig
 from tasks.probe.findings import random_like
-from tasks.probe.grammar import Grammar, probe_grammar
-from tasks.probe.grammar_page import chosen, grammar_section, grammar_sentences
+from tasks.probe.page.accounts import account_of
+from tasks.probe.page.grammar_page import chosen, grammar_section, grammar_sentences
 from tasks.probe.ratios import Ratio, mean_of, ratio_interval, ratio_rows
 from tasks.probe.static_vectors import train_static_encoder
 from tasks.probe.table import select
-from tasks.probe.tree_probes import CHAIN, HEAD_FOUND, OFFSET, UUAS
-from tasks.probe.treebank import Treebank, read_treebank
-from tasks.probe.word_samples import classes_of, classes_W, draw_words, tasks_of, types_W
+from tasks.probe.treebank.grammar import Grammar, probe_grammar
+from tasks.probe.treebank.reading import Treebank, read_treebank
+from tasks.probe.treebank.tree_probes import CHAIN, HEAD_FOUND, OFFSET, UUAS
+from tasks.probe.treebank.word_samples import classes_of, classes_W, draw_words, tasks_of, types_W
 from tasks.report.page import render_report
 from tests.tasks.probe.encoders import corpus, plain_encoder
-from tests.tasks.probe.treebanks import row
+from tests.tasks.probe.treebank.treebanks import row
 
 LETTERS = "abcdefghijklmnop"
 SEEDS = [0, 1, 2]

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tasks.probe.comparison import standing
-from tasks.probe.figures import series_of
-from tasks.probe.grammar import Grammar
+from tasks.probe.page.figures import series_of
+from tasks.probe.page.wording import layer_name, number
 from tasks.probe.table import Row, select
-from tasks.probe.tree_probes import CHAIN, HEAD_FOUND, OFFSET, SPEARMAN, UUAS
-from tasks.probe.word_samples import FEATURE
-from tasks.probe.wording import layer_name, number
+from tasks.probe.treebank.grammar import Grammar
+from tasks.probe.treebank.tree_probes import CHAIN, HEAD_FOUND, OFFSET, SPEARMAN, UUAS
+from tasks.probe.treebank.word_samples import FEATURE
 from tasks.report.page import Figure, Section, Table, format_interval, format_number
 from tasks.report.plots import Role, line_plot
 

@@ -22,8 +22,8 @@ from model.batch import Batch, batch_from_sequences
 from model.encoder import Encoder, EncoderLayer
 from model.errors import RequestError
 from model.rotary import rotate
-from tasks.probe.head_grid import token_label
 from tasks.probe.observe import real_tokens
+from tasks.probe.page.head_grid import token_label
 from tasks.probe.sample import Tokens
 from tasks.token_text import TokenText
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tasks.probe.example_sentences import example_sentences
+from tasks.probe.page.example_sentences import example_sentences
 from tasks.probe.sample import Tokens
 from tests.tasks.probe.spelling import FIRST_WORD, text_of
 

@@ -6,10 +6,10 @@ from functools import cache
 import pytest
 
 from model.heads import HEAD_MEASURES
-from tasks.probe.accounts import ACCOUNTS, account_of, account_table
 from tasks.probe.config import ProbeConfig
-from tasks.probe.figures import HEAD_FIGURES, LAYER_FIGURES
 from tasks.probe.findings import probe_encoder
+from tasks.probe.page.accounts import ACCOUNTS, account_of, account_table
+from tasks.probe.page.figures import HEAD_FIGURES, LAYER_FIGURES
 from tasks.report.page import Section, render_report
 from tests.tasks.probe.encoders import VOCABULARY, Silent, corpus, plain_encoder
 

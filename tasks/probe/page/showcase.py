@@ -6,18 +6,18 @@ They quote the corpus.
 from dataclasses import dataclass
 
 from model.encoder import Encoder
-from tasks.probe.example_sentences import example_sentences
 from tasks.probe.findings import Findings
-from tasks.probe.head_grid import HeadGrid, head_values, observe_heads
-from tasks.probe.head_walk import HeadWalk, telling_head, walk_head
-from tasks.probe.sample_words import Words
-from tasks.probe.static_vectors import StaticEncoder
-from tasks.probe.word_neighbours import (
+from tasks.probe.page.example_sentences import example_sentences
+from tasks.probe.page.head_grid import HeadGrid, head_values, observe_heads
+from tasks.probe.page.head_walk import HeadWalk, telling_head, walk_head
+from tasks.probe.page.word_neighbours import (
     StaticWords,
     WordNeighbours,
     spread_words,
     word_neighbours,
 )
+from tasks.probe.sample_words import Words
+from tasks.probe.static_vectors import StaticEncoder
 from tasks.token_text import TokenText
 
 _SHORT = 12  # tokens of a sentence whose numbers all are shown

@@ -19,8 +19,8 @@ from model.structural_probe import (
 )
 from model.whitening import fit_whitening
 from tasks.probe.ratios import Ratio, mean_of
-from tasks.probe.word_probes import SCORED, Counts, States
-from tasks.probe.word_samples import WordSample
+from tasks.probe.treebank.word_probes import SCORED, Counts, States
+from tasks.probe.treebank.word_samples import WordSample
 
 HEAD_FOUND, UUAS, SPEARMAN = "head_found_accuracy", "tree_uuas", "tree_spearman"
 OFFSET, CHAIN = "offset_", "chain_"

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from model.errors import CorpusError
 from tasks.named_texts import read_named
-from tasks.probe.conllu import Fault, Problem, Sentence, is_conllu, read_sentences
+from tasks.probe.treebank.conllu import Fault, Problem, Sentence, is_conllu, read_sentences
 
 SETTING = "probe.conllu"
 SPLITS = ("train", "validation", "test")

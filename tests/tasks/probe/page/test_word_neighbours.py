@@ -5,16 +5,16 @@ import pytest
 import torch
 
 from tasks.probe.observe import Observed, observe_sample
-from tasks.probe.sample import draw_sample
-from tasks.probe.sample_words import Words
-from tasks.probe.word_neighbours import (
+from tasks.probe.page.word_neighbours import (
     MAX_OCCURRENCES,
     StaticWords,
     spread_words,
     static_neighbours,
     word_neighbours,
 )
-from tasks.probe.word_neighbours_page import word_neighbours_inset
+from tasks.probe.page.word_neighbours_page import word_neighbours_inset
+from tasks.probe.sample import draw_sample
+from tasks.probe.sample_words import Words
 from tests.tasks.probe.encoders import CONFIG, plain_encoder, rising_documents
 from tests.tasks.probe.spelling import (
     FIRST_WORD,

@@ -1,0 +1,1 @@
+"""Probes of words and trees, against a treebank the user names."""
