@@ -3,7 +3,6 @@
 Shape letters: N documents, D dimensions, Q test documents.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,10 +26,10 @@ from tasks.evaluate.vectors import (
     ranked_pairs_of,
     vectors_of,
 )
+from tasks.labels import label_of, why_not_learnable
 
 _INVERSE_PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0)
 _HELD_OUT_FRAC = 0.2
-_MIN_DOCUMENTS_PER_CLASS = 5  # fewer on average: the column names documents, it does not group them
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,20 @@ def labelled_documents(corpus: Corpus, config: EvaluateConfig) -> Labelled | Ski
         return Skipped("no column was named as label (ingest.label_column)")
     train = _sample(corpus, "train", column, config.max_labelled_documents, config.seed)
     test = _sample(corpus, "test", column, config.max_queries, config.seed)
-    labels = Counter(_label(document, column) for document in train)
     if not test:
         return Skipped(f"no test document has a value in the column {column}")
-    if len(labels) < 2:
-        return Skipped(f"training documents have {len(labels)} distinct values in {column}")
-    if len(train) < _MIN_DOCUMENTS_PER_CLASS * len(labels):
-        return Skipped(
-            f"{len(labels)} distinct values of {column} over {len(train)} training documents "
-            f"are too many to learn, under {_MIN_DOCUMENTS_PER_CLASS} documents each"
-        )
+    train_labels, test_labels = (
+        [str(label_of(document.metadata[column])) for document in part] for part in (train, test)
+    )
+    reason = why_not_learnable(train_labels, column)
+    if reason is not None:
+        return Skipped(reason)
     return Labelled(
         column,
         [document.text for document in train],
-        np.array([_label(document, column) for document in train]),
+        np.array(train_labels),
         [document.text for document in test],
-        np.array([_label(document, column) for document in test]),
+        np.array(test_labels),
     )
 
 
@@ -186,7 +183,3 @@ def _sample(
         document for document in corpus.documents(split) if document.metadata[column] is not None
     )
     return sample_documents(has_label, max_documents=max_documents, seed=seed).documents
-
-
-def _label(document: Document, column: str) -> str:
-    return str(document.metadata[column])

@@ -18,8 +18,8 @@ class ProbeConfig(StageConfig):
         128,
         ge=8,
         le=8192,
-        description="Leading tokens of each of these documents that are looked at. Memory: "
-        "12 bytes x width x layers for each token.",
+        description="Leading tokens of each of these documents, and of each labelled one, that "
+        "are looked at. Memory: 12 bytes x width x layers for each token of the former.",
     )
     num_examples: int = Field(
         1000,
@@ -64,6 +64,13 @@ class ProbeConfig(StageConfig):
         (),
         description="A treebank in CoNLL-U: files, folders, globs or archives, compressed or not. "
         "Names that say train, dev and test are kept to; what they leave out is drawn by document.",
+    )
+    num_labelled_documents: int = Field(
+        500,
+        ge=60,
+        description="Labelled documents that probes are fitted on where the corpus has a label "
+        "column, per seed; half as many each for choosing and for scoring. Cost: two passes over "
+        "them per seed.",
     )
     device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
 

@@ -14,6 +14,8 @@ from tasks.probe.config import ProbeConfig
 from tasks.probe.examples import Examples
 from tasks.probe.guessing import Guessing
 from tasks.probe.heads import head_rows
+from tasks.probe.label_probes import LabelProbes
+from tasks.probe.labelled_documents import LeftOut
 from tasks.probe.layers import layer_rows
 from tasks.probe.observe import Observed, observe_sample
 from tasks.probe.probing import (
@@ -56,6 +58,8 @@ class Findings:
         treebank: the sentences of the user's treebank, where there is one.
         guessing: what the model's head showed, where it has one.
         grammar: what probes on the treebank showed.
+        labels: what probes on the documents' labels showed, or why there are none; None where the
+            corpus has no label column.
     """
 
     layers: list[Row]
@@ -71,6 +75,7 @@ class Findings:
     treebank: Treebank | None = None
     guessing: Guessing | None = None
     grammar: Grammar | None = None
+    labels: LabelProbes | LeftOut | None = None
 
     def with_grammar(self, grammar: Grammar) -> "Findings":
         """These and what probes on the treebank showed."""
@@ -80,6 +85,11 @@ class Findings:
             heads=[*self.heads, *grammar.heads],
             grammar=grammar,
         )
+
+    def with_labels(self, labels: LabelProbes | LeftOut | None) -> "Findings":
+        """These and what probes on the documents' labels showed."""
+        rows = labels.layers if isinstance(labels, LabelProbes) else []
+        return replace(self, layers=[*self.layers, *rows], labels=labels)
 
     def with_guessing(self, guessing: Guessing) -> "Findings":
         """These and what the head showed."""

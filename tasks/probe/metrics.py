@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tasks.probe.ablation import ABLATION_LOSS
 from tasks.probe.findings import Findings
+from tasks.probe.label_probes import ACCURACY, DOCUMENT_LABEL, MAJORITY, LabelProbes
 from tasks.probe.masked_loss import LOSS, UNIGRAM
 from tasks.probe.page.grammar_page import chosen
 from tasks.probe.table import Row, select
@@ -42,6 +43,8 @@ def final_metrics(findings: Findings) -> Metrics:
         metrics[f"mean_head_{measure}"] = _mean(select(findings.heads, measure))
     if findings.guessing is not None:
         metrics |= _guessing_metrics(findings)
+    if isinstance(findings.labels, LabelProbes):
+        metrics |= _label_metrics(findings.labels)
     if findings.grammar is not None:
         metrics |= _grammar_metrics(findings.grammar)
     return {name: value for name, value in metrics.items() if math.isfinite(value)}
@@ -57,6 +60,20 @@ def _guessing_metrics(findings: Findings) -> Metrics:
         "num_heads_that_help": float(sum(row.low > 0 for row in heads)),
         "largest_ablation_loss": max(row.value for row in heads),
     }
+
+
+def _label_metrics(labels: LabelProbes) -> Metrics:
+    """Of each system the test value at the layer that did best on validation."""
+    metrics: Metrics = {}
+    for prefix in ("", "random_", "control_", "word2vec_", MAJORITY):
+        name, row = prefix + ACCURACY, chosen(labels.layers, prefix + ACCURACY)
+        metrics |= {name: row.value, f"{name}_low": row.low, f"{name}_high": row.high}
+    best = chosen(labels.layers, ACCURACY).layer
+    metrics[f"{DOCUMENT_LABEL}_layer"] = float(best)
+    for name in ("selectivity", "compression", "gain"):
+        measure = f"{DOCUMENT_LABEL}_{name}"
+        metrics[measure] = select(labels.layers, measure)[best].value
+    return metrics
 
 
 def _grammar_metrics(grammar: Grammar) -> Metrics:

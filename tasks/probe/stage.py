@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from model.huggingface import encoder_config_from, load_masked_lm
 from model.mlm import MaskedLanguageModel
+from tasks.corpus import Corpus
 from tasks.embedder import load_tokenizer
 from tasks.named_texts import named_digests
 from tasks.probe.checkpoints import (
@@ -21,6 +22,8 @@ from tasks.probe.checkpoints import (
 from tasks.probe.config import ProbeConfig
 from tasks.probe.findings import Findings, probe_encoder, random_like
 from tasks.probe.guessing import probe_guesses
+from tasks.probe.label_probes import LabelProbes, probe_labels
+from tasks.probe.labelled_documents import LeftOut, draw_labelled
 from tasks.probe.masked_loss import count_tokens
 from tasks.probe.metrics import final_metrics
 from tasks.probe.over_time import write_step_rows
@@ -82,6 +85,7 @@ def run(context: StageContext) -> Metrics:
             model, findings.sample, documents["train"], checkpoints, config, context.report
         )
     )
+    findings = findings.with_labels(_labels(model, findings, tokens, context))
     if treebank is not None:
         grammar = _grammar(model, findings, treebank, tokenizer, context)
         findings = findings.with_grammar(grammar)
@@ -105,6 +109,36 @@ def _grammar(
         tokenizer,
         context.config,
         findings.seeds,
+        on_system=lambda: context.report.progress(next(done), total, "systems"),
+    )
+
+
+def _labels(
+    model: MaskedLanguageModel,
+    findings: Findings,
+    tokens: TokenizedCorpus,
+    context: StageContext,
+) -> LabelProbes | LeftOut | None:
+    config: ProbeConfig = context.config
+    drawn = draw_labelled(
+        Corpus(context.inputs["ingest"].path),
+        {split: tokens.documents(split) for split in ("train", "validation", "test")},
+        tokens.document_ids,
+        num_documents=config.num_labelled_documents,
+        max_tokens=config.max_tokens_per_document,
+        seeds=findings.seeds,
+    )
+    if isinstance(drawn, LeftOut):
+        context.report.warning(f"the documents' labels are not probed: {drawn.reason}")
+    if drawn is None or isinstance(drawn, LeftOut):
+        return drawn
+    total, done = 3 * len(drawn), count(1)
+    return probe_labels(
+        model.model,
+        findings.static,
+        lambda seed: random_like(model.model, seed),
+        drawn,
+        max_tokens=config.max_tokens_per_document,
         on_system=lambda: context.report.progress(next(done), total, "systems"),
     )
 

@@ -115,6 +115,13 @@ ACCOUNTS: Mapping[str, Account] = {
         "Conneau et al. 2018, section 2.2, for length, word content and bigram shift; Lan et al. "
         "2020, section 3.1, for sentence order",
     ),
+    "document_label": Account(
+        "Document label",
+        "Accuracy of a linear map from the mean state of a document's leading tokens to the label "
+        "that its column gives. What words alone give away, Word2Vec and the embeddings have too; "
+        "always saying the most frequent label is the least one can do.",
+        "Alain and Bengio 2016, “Understanding intermediate layers using linear classifier probes”",
+    ),
     "upos": Account(
         "Part of speech",
         "Accuracy of a linear map from a word's state to its part of speech.",
@@ -153,8 +160,8 @@ ACCOUNTS: Mapping[str, Account] = {
     ),
     "selectivity": Account(
         "Control tasks and selectivity",
-        "The same probe learns a random label for each word type. Selectivity is accuracy above "
-        "that: what the probe cannot have learned by heart.",
+        "The same probe learns a random label for each word type, or labels dealt anew to the "
+        "examples. Selectivity is accuracy above that: what it cannot have learned by heart.",
         "Hewitt and Liang 2019, section 2",
     ),
     "codelength": Account(
@@ -185,6 +192,7 @@ _NAMES: tuple[tuple[str, str], ...] = (  # patterns of measures that share an ac
     (r"ablation.*", "ablation_loss"),
     (r"(bigram_shift|same_document|sentence_length|sentence_order|word_content)_.*",
      "self_labelled"),
+    (r"document_label_.*", "document_label"),
     (r"upos.*", "upos"),
     (r"feature_.*", "feats"),
     (r"deprel.*", "deprel"),
@@ -192,7 +200,7 @@ _NAMES: tuple[tuple[str, str], ...] = (  # patterns of measures that share an ac
     (r"tree_.*", "structural_probe"),
     (r"relation_.*", "heads_against_relations"),
 )  # fmt: skip
-_SYSTEMS = re.compile(r"(random|control|word2vec|unigram|offset|chain)_")
+_SYSTEMS = re.compile(r"(random|control|word2vec|unigram|offset|chain|majority)_")
 _GUARDS = ((r".*selectivity.*", "selectivity"), (r".*_(compression|gain)", "codelength"))
 
 

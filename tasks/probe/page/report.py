@@ -11,6 +11,7 @@ from tasks.probe.page.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, rando
 from tasks.probe.page.grammar_page import grammar_section, grammar_sentences
 from tasks.probe.page.head_grid_page import head_grid_inset
 from tasks.probe.page.head_walk_page import head_walk_inset
+from tasks.probe.page.labels_page import label_section, label_sentences
 from tasks.probe.page.showcase import Showcase
 from tasks.probe.page.word_neighbours_page import word_neighbours_inset
 from tasks.probe.page.wording import layer_name, number
@@ -32,13 +33,15 @@ def write_report(
         _probe_section(findings, figures),
         _layer_section(findings, figures),
         _head_section(findings, figures),
+        *label_section(findings.labels),
         *(grammar_section(findings.grammar) if findings.grammar else []),
         *(_course_section(figures) if findings.guessing and findings.guessing.steps else []),
         *(_example_sections(examples) if examples else []),
         _method_section(findings),
     ]
+    lead = " ".join([*label_sentences(findings.labels), _lead(findings)])
     page = render_report(
-        "What each layer and head knows", sections, lead=_lead(findings), facts=_facts(findings)
+        "What each layer and head knows", sections, lead=lead, facts=_facts(findings)
     )
     path.write_text(page, encoding="utf-8")
 
@@ -46,8 +49,8 @@ def write_report(
 def _lead(findings: Findings) -> str:
     if not findings.comparisons:
         return (
-            "The held-out text is too little for probes, so nothing here shows what was learned; "
-            "the shapes below still describe the encoder."
+            "The held-out text is too little for probes that label themselves; the shapes below "
+            "still describe the encoder."
         )
     if findings.grammar is not None:
         return " ".join(grammar_sentences(findings.grammar))

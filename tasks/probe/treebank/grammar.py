@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from tokenizers import Tokenizer
 
 from tasks.probe.config import ProbeConfig
+from tasks.probe.linear_probes import Counts, ask
 from tasks.probe.observe import Observable
 from tasks.probe.table import Row
 from tasks.probe.treebank.head_relations import HeadRelation, head_relations
 from tasks.probe.treebank.reading import Treebank
 from tasks.probe.treebank.tree_probes import baselines, probe_trees
-from tasks.probe.treebank.word_probes import Counts, probe_words, questions
+from tasks.probe.treebank.word_questions import questions
 from tasks.probe.treebank.word_samples import WordSample, draw_words
 from tasks.probe.treebank.word_states import word_states
 
@@ -69,9 +70,9 @@ def probe_grammar(
         systems = {"": encoder, "random_": random(seed), "word2vec_": static}
         for prefix, system in systems.items():
             states = {split: word_states(system, one.aligned) for split, one in samples.items()}
-            probe_words(
+            ask(
                 states,
-                samples,
+                {split: one.document_W for split, one in samples.items()},
                 [one for one in asked[seed] if one.task in shared],
                 counts,
                 prefix=prefix,

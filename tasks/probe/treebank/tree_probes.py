@@ -18,8 +18,8 @@ from model.structural_probe import (
     score_structural_probe,
 )
 from model.whitening import fit_whitening
+from tasks.probe.linear_probes import SCORED, Counts, States
 from tasks.probe.ratios import Ratio, mean_of
-from tasks.probe.treebank.word_probes import SCORED, Counts, States
 from tasks.probe.treebank.word_samples import WordSample
 
 HEAD_FOUND, UUAS, SPEARMAN = "head_found_accuracy", "tree_uuas", "tree_spearman"

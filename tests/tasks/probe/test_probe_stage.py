@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
@@ -20,7 +19,9 @@ from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
+from tests.tasks.evaluate.folders import write_corpus
 from tests.tasks.probe.encoders import Silent, corpus
+from tests.tasks.probe.labelled import NAMES, corpus_of, labelled_corpus, write_tokens
 from tests.tasks.probe.masked_models import plain_model, write_run
 from tests.tasks.probe.treebank.treebanks import documents
 
@@ -35,35 +36,28 @@ def artifact(folder: Path, stage: str) -> Artifact:
     return artifact_from(folder, Manifest(identity=identity, inputs={}, files=()))
 
 
-def write_tokens(folder: Path, documents: dict[str, list[Tokens]]) -> None:
-    """What the tokenize stage leaves, in two shards a split."""
-    (folder / "tokens").mkdir(parents=True)
-    for split, own in documents.items():
-        for shard, part in enumerate((own[: len(own) // 2], own[len(own) // 2 :])):
-            rows = pa.array([row.tolist() for row in part], pa.large_list(pa.uint16()))
-            table = pa.table({"token_ids": rows, "num_bytes": pa.array([9] * len(part))})
-            path = folder / "tokens" / f"{split}-{shard:05d}.arrow"
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as out:
-                out.write_table(table)
-
-
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     folder = tmp_path_factory.mktemp("inputs")
     write_tokens(folder / "tokenize", dict(corpus(num_train=80, num_held_out=60)))
+    write_corpus(folder / "ingest", [{"doc_id": "a", "text": "a", "split": "train"}])
     (folder / "pretrain").mkdir()
     save_masked_lm(plain_model(), folder / "pretrain")
     write_run(folder / "pretrain", [5, 10])
     definition = tokenizer_json([], pattern="gpt2", pad_to_multiple=1)
     (folder / "pretrain" / "tokenizer.json").write_text(definition, "utf-8")
-    return {name: artifact(folder / name, name) for name in ("tokenize", "pretrain")}
+    return {name: artifact(folder / name, name) for name in ("ingest", "tokenize", "pretrain")}
 
 
 def run_in(
-    output: Path, inputs: dict[str, Artifact], config: ProbeConfig = CONFIG
+    output: Path,
+    inputs: dict[str, Artifact],
+    config: ProbeConfig = CONFIG,
+    report: Silent | None = None,
 ) -> dict[str, float]:
     output.mkdir(exist_ok=True)
-    return PROBE.run(StageContext(config=config, inputs=inputs, output=output, report=Silent()))
+    own = report or Silent()
+    return PROBE.run(StageContext(config=config, inputs=inputs, output=output, report=own))
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +159,51 @@ def test_no_held_out_text_is_the_users_to_know(tmp_path: Path, inputs: dict[str,
     empty = inputs | {"tokenize": artifact(tmp_path / "tokenize", "tokenize")}
     with pytest.raises(CorpusError, match="needs 2; add documents"):
         run_in(tmp_path / "output", empty)
+
+
+def test_documents_labels_are_probed_and_never_named(
+    tmp_path: Path, inputs: dict[str, Artifact], finished: tuple[Path, dict[str, float]]
+) -> None:
+    labelled = labelled_corpus()
+    write_tokens(tmp_path / "tokenize", labelled.tokens, labelled.ids)
+    corpus_of(labelled, tmp_path / "ingest")
+    own = {name: artifact(tmp_path / name, name) for name in ("ingest", "tokenize")}
+    config = CONFIG.model_copy(update={"num_labelled_documents": 60, "num_checkpoints": 0})
+    metrics = run_in(tmp_path / "output", inputs | own, config)
+    names = {name for name in metrics if "document_label" in name}
+    assert len(names) == 3 * 5 + 4
+    rows = pq.read_table(tmp_path / "output" / "layers.parquet").to_pylist()
+    assert {row["measure"] for row in rows if "document_label_accuracy" in row["measure"]} <= names
+    for page in ("report.html", "overview.html"):
+        text = (tmp_path / "output" / page).read_text("utf-8")
+        assert "label is best read from" in text
+        assert "Alain and Bengio" in text
+        assert not [name for name in NAMES if name in text]
+    without = pq.read_table(finished[0] / "layers.parquet").to_pylist()
+    assert not [row for row in without if "document_label" in row["measure"]]
+    assert not [name for name in finished[1] if "document_label" in name]
+    assert "label is best read from" not in (finished[0] / "report.html").read_text("utf-8")
+
+
+def test_a_column_that_names_documents_is_left_out_with_a_warning(
+    tmp_path: Path, inputs: dict[str, Artifact]
+) -> None:
+    few = held_out(corpus(20, 2)["validation"])
+    write_tokens(tmp_path / "tokenize", few)
+    names = [f"{split}-{place}" for split, own in few.items() for place in range(len(own))]
+    rows = [
+        {"doc_id": name, "text": name, "split": name.partition("-")[0], "kind": f"of {name}"}
+        for name in names
+    ]
+    write_corpus(tmp_path / "ingest", rows, label_column="kind")
+    own = {name: artifact(tmp_path / name, name) for name in ("ingest", "tokenize")}
+    report = Silent()
+    config = CONFIG.model_copy(update={"num_checkpoints": 0})
+    metrics = run_in(tmp_path / "output", inputs | own, config, report)
+    reason = "20 distinct values of kind over 20 training documents are too many to learn"
+    assert any(f"the documents' labels are not probed: {reason}" in one for one in report.warnings)
+    assert not [name for name in metrics if "document_label" in name]
+    assert reason in (tmp_path / "output" / "overview.html").read_text("utf-8")
 
 
 def test_a_treebank_is_read_checked_and_reported(
