@@ -5,15 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.errors import ArtifactError, RequestError
+from tasks.named_artifacts import named_artifacts
 from tasks.store.artifact import Artifact, ArtifactRef
-from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.store import Store
-from tasks.store.workspace import Workspace
-from tasks.system_names import OTHER_PREFIX
 
 SETTING = "evaluate.compare_with"
 
-_PLACE = ("artifacts", "tune")  # where they lie in their workspaces
 _CORPUS = "ingest"
 
 
@@ -57,37 +54,16 @@ def other_embedders(folders: Sequence[str]) -> list[OtherEmbedder]:
             one name.
         ArtifactError: a manifest is damaged, or another corpus lies where the embedder's lay.
     """
-    named: dict[str, str] = {}
-    others = []
-    for folder in folders:
-        other = _other_embedder(folder)
-        if other.name in named:
-            raise RequestError(
-                f"{SETTING}: {named[other.name]} and {folder} would both be named {other.name}; "
-                "name one of them"
-            )
-        named[other.name] = folder
-        others.append(other)
-    return others
-
-
-def _other_embedder(folder: str) -> OtherEmbedder:
-    path = Path(folder).expanduser().resolve()
-    if not path.is_dir():
-        raise RequestError(f"{SETTING}: {folder} is no folder on this machine; give its path")
-    if path.parts[-3:-1] != _PLACE or not (path / MANIFEST_NAME).is_file():
-        raise RequestError(
-            f"{SETTING}: {folder} is no embedder that tune has finished; name a folder "
-            f"{'/'.join(_PLACE)}/<id> where it was made, in its workspace"
+    named = named_artifacts(folders, stage="tune", what="embedder", setting=SETTING)
+    return [
+        OtherEmbedder(
+            name=name,
+            store=one.store,
+            embedder=one.artifact.ref,
+            corpus=_corpus_of(one.artifact, one.store, one.folder),
         )
-    store = Store(Workspace.at(path.parents[2]))
-    embedder = store.get("tune", path.name)
-    return OtherEmbedder(
-        name=OTHER_PREFIX + embedder.ref.input_id[:8],
-        store=store,
-        embedder=embedder.ref,
-        corpus=_corpus_of(embedder, store, folder),
-    )
+        for name, one in named.items()
+    ]
 
 
 def _corpus_of(embedder: Artifact, store: Store, folder: str) -> ArtifactRef:

@@ -72,6 +72,11 @@ class ProbeConfig(StageConfig):
         "column, per seed; half as many each for choosing and for scoring. Cost: two passes over "
         "them per seed.",
     )
+    compare_with: tuple[str, ...] = incidental(
+        (),
+        description="Probes of other encoders to set beside this one: folders "
+        "artifacts/probe/<id>, of this workspace or another.",
+    )
     device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
 
-    _several = field_validator("conllu", mode="before")(one_or_several)
+    _several = field_validator("conllu", "compare_with", mode="before")(one_or_several)

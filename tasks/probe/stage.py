@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -13,6 +14,15 @@ from model.mlm import MaskedLanguageModel
 from tasks.corpus import Corpus
 from tasks.embedder import load_tokenizer
 from tasks.named_texts import named_digests
+from tasks.probe.basis import basis_of, with_others
+from tasks.probe.beside import (
+    COMPARISON,
+    THIS,
+    SideBySide,
+    beside_metrics,
+    side_by_side,
+    write_comparison,
+)
 from tasks.probe.checkpoints import (
     SavedModel,
     find_checkpoints,
@@ -26,12 +36,14 @@ from tasks.probe.label_probes import LabelProbes, probe_labels
 from tasks.probe.labelled_documents import LeftOut, draw_labelled
 from tasks.probe.masked_loss import count_tokens
 from tasks.probe.metrics import final_metrics
+from tasks.probe.other_encoders import OtherEncoder, Probed, other_encoders
 from tasks.probe.over_time import write_step_rows
 from tasks.probe.page.figures import draw_figures
 from tasks.probe.page.report import write_report
 from tasks.probe.page.showcase import showcase
+from tasks.probe.page.side_by_side import beside_figures
 from tasks.probe.sample import Tokens
-from tasks.probe.table import write_rows
+from tasks.probe.table import HEADS, LAYERS, write_rows
 from tasks.probe.treebank.grammar import Grammar, probe_grammar
 from tasks.probe.treebank.reading import SETTING, Treebank, read_treebank
 from tasks.probe.vocabulary import read_vocabulary
@@ -41,34 +53,41 @@ from tasks.stage import Metrics, Reporter, Stage, StageContext
 from tasks.token_text import TokenText
 from tasks.tokens import TokenizedCorpus
 
-LAYERS, HEADS, STEPS = "layers.parquet", "heads.parquet", "checkpoints.parquet"
+STEPS = "checkpoints.parquet"
 REPORT, OVERVIEW = "report.html", "overview.html"
 
 
-def sources(config: StageConfig) -> list[list[str]] | None:
-    """What identifies the treebank: name and SHA-256 of each file; none: no treebank.
+def sources(config: StageConfig) -> Any:
+    """What identifies the treebank: name and SHA-256 of each file; none: no treebank. Where other
+    encoders are named, both by name.
 
     Raises:
-        RequestError: a path is missing, cannot be read, or has no files below it.
+        RequestError: a path is missing, cannot be read, or has no files below it, or is no probe.
         CorpusError: a file is being written to, or its server fails.
+        ArtifactError: another encoder's manifest is damaged.
     """
     assert isinstance(config, ProbeConfig)
-    return named_digests(config.conllu, SETTING) if config.conllu else None
+    treebank = named_digests(config.conllu, SETTING) if config.conllu else None
+    others = {other.name: other.identity for other in _named_encoders(config)}
+    return with_others(treebank, others)
 
 
 def run(context: StageContext) -> Metrics:
     """Measure every layer and head of the pretrained encoder.
 
     Writes `layers.parquet`, `heads.parquet`, `checkpoints.parquet` where there are checkpoints,
+    `comparison.parquet` where other encoders are named,
     `plots/*.svg`, `report.html`, and `overview.html`, the same without a word of the corpus.
 
     Raises:
-        RequestError: the treebank's path leads nowhere.
+        RequestError: the treebank's path leads nowhere, or that of another encoder's probe.
+        ArtifactError: another encoder's probe is damaged.
         CorpusError: validation and test hold fewer than two documents with text, or the treebank
             cannot be used.
     """
     config: ProbeConfig = context.config
     treebank = _treebank(config, context.report)
+    others = [other.read() for other in _named_encoders(config)]
     device = pick_device(config.device)
     pretrained = context.inputs["pretrain"].path
     model = load_masked_lm(pretrained).to(device).eval()
@@ -89,8 +108,22 @@ def run(context: StageContext) -> Metrics:
     if treebank is not None:
         grammar = _grammar(model, findings, treebank, tokenizer, context)
         findings = findings.with_grammar(grammar)
-    _write(findings, model, TokenText(tokenizer), context.output)
-    return final_metrics(findings)
+    beside = _beside(findings, others, context)
+    _write(findings, beside, model, TokenText(tokenizer), context.output)
+    return final_metrics(findings) | beside_metrics(beside)
+
+
+def _named_encoders(config: ProbeConfig) -> list[OtherEncoder]:
+    return other_encoders(config.compare_with, version=PROBE.version)
+
+
+def _beside(
+    findings: Findings, others: Sequence[Probed], context: StageContext
+) -> list[SideBySide]:
+    contents = {name: each.ref.content_id for name, each in context.inputs.items()}
+    basis = basis_of(contents, context.config.identity(), sources(context.config))
+    own = Probed(name=THIS, layers=findings.layers, heads=findings.heads, basis=basis)
+    return [side_by_side(own, other) for other in others]
 
 
 def _grammar(
@@ -170,20 +203,30 @@ def _checkpoints(
     )
 
 
-def _write(findings: Findings, model: MaskedLanguageModel, text: TokenText, output: Path) -> None:
+def _write(
+    findings: Findings,
+    beside: Sequence[SideBySide],
+    model: MaskedLanguageModel,
+    text: TokenText,
+    output: Path,
+) -> None:
     write_rows(findings.layers, output / LAYERS)
     write_rows(findings.heads, output / HEADS)
     if findings.guessing and findings.guessing.steps:
         write_step_rows(findings.guessing.steps, output / STEPS)
+    if beside:
+        write_comparison(beside, output / COMPARISON)
     plots = output / "plots"
     shutil.rmtree(plots, ignore_errors=True)  # an earlier attempt's
     plots.mkdir()
     figures = draw_figures(findings)
     for name, figure in figures.items():
         (plots / f"{name}.svg").write_text(figure.svg, encoding="utf-8")
+    for each in beside:
+        figures |= beside_figures(each)
     examples = showcase(model.model, findings, text)
-    write_report(findings, figures, output / REPORT, examples=examples)
-    write_report(findings, figures, output / OVERVIEW)
+    write_report(findings, figures, output / REPORT, examples=examples, beside=beside)
+    write_report(findings, figures, output / OVERVIEW, beside=beside)
 
 
 def _treebank(config: ProbeConfig, report: Reporter) -> Treebank | None:
@@ -204,6 +247,6 @@ PROBE = Stage(
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=run,
     sources=sources,
-    tracked_files=(LAYERS, HEADS, STEPS, OVERVIEW),
+    tracked_files=(LAYERS, HEADS, STEPS, COMPARISON, OVERVIEW),
     quoting_files=(REPORT,),
 )

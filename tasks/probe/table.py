@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from model.intervals import Interval
 
+LAYERS, HEADS = "layers.parquet", "heads.parquet"
 SCHEMA = pa.schema(
     [
         ("measure", pa.string()),

@@ -1,9 +1,10 @@
 """The probe stage's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.probe.ablation import Ablation
+from tasks.probe.beside import SideBySide
 from tasks.probe.comparison import Comparison
 from tasks.probe.findings import Findings
 from tasks.probe.page.accounts import account_table
@@ -13,6 +14,7 @@ from tasks.probe.page.head_grid_page import head_grid_inset
 from tasks.probe.page.head_walk_page import head_walk_inset
 from tasks.probe.page.labels_page import label_section, label_sentences
 from tasks.probe.page.showcase import Showcase
+from tasks.probe.page.side_by_side import beside_sections, beside_sentence
 from tasks.probe.page.word_neighbours_page import word_neighbours_inset
 from tasks.probe.page.wording import layer_name, number
 from tasks.probe.ratios import MAX_GROUPS as MAX_PROBE_GROUPS
@@ -26,7 +28,12 @@ Figures = Mapping[str, Figure]
 
 
 def write_report(
-    findings: Findings, figures: Figures, path: Path, *, examples: Showcase | None = None
+    findings: Findings,
+    figures: Figures,
+    path: Path,
+    *,
+    examples: Showcase | None = None,
+    beside: Sequence[SideBySide] = (),
 ) -> None:
     """Write the page as one HTML file; without `examples` it has no word of the corpus."""
     sections = [
@@ -36,10 +43,13 @@ def write_report(
         *label_section(findings.labels),
         *(grammar_section(findings.grammar) if findings.grammar else []),
         *(_course_section(figures) if findings.guessing and findings.guessing.steps else []),
+        *(section for each in beside for section in beside_sections(each, figures)),
         *(_example_sections(examples) if examples else []),
         _method_section(findings),
     ]
-    lead = " ".join([*label_sentences(findings.labels), _lead(findings)])
+    lead = " ".join(
+        [*label_sentences(findings.labels), _lead(findings), *map(beside_sentence, beside)]
+    )
     page = render_report(
         "What each layer and head knows", sections, lead=lead, facts=_facts(findings)
     )

@@ -17,14 +17,18 @@ def commit(
     stage: str,
     inputs: Mapping[str, ArtifactRef],
     settings: Mapping[str, Any],
+    *,
+    version: int = 1,
+    sources: Any = None,
 ) -> Artifact:
     """Move the folder to where the answer to a request lies, under a manifest."""
     (made / MANIFEST_NAME).unlink(missing_ok=True)
     identity = Identity(
         stage=stage,
-        version=1,
+        version=version,
         settings=dict(settings),
         inputs={name: ref.input_id for name, ref in inputs.items()},
+        sources=sources,
     )
     files = tuple(
         FileEntry(

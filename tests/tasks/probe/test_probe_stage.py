@@ -1,6 +1,8 @@
 """The stage itself: files in, files out, nothing left over, the same bytes twice."""
 
 import math
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
 from tests.tasks.evaluate.folders import write_corpus
+from tests.tasks.evaluate.other_runs import commit
 from tests.tasks.probe.encoders import Silent, corpus
 from tests.tasks.probe.labelled import NAMES, corpus_of, labelled_corpus, write_tokens
 from tests.tasks.probe.masked_models import plain_model, write_run
@@ -80,7 +83,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_writes_what_the_contract_names(finished: tuple[Path, dict[str, float]]) -> None:
     folder, metrics = finished
     names = set(contents(folder))
-    tables_and_pages = {*PROBE.tracked_files, *PROBE.quoting_files}
+    tables_and_pages = {*PROBE.tracked_files, *PROBE.quoting_files} - {"comparison.parquet"}
     assert {"layers.parquet", "heads.parquet", "report.html"} < tables_and_pages <= names
     plots = names - tables_and_pages
     assert plots
@@ -220,6 +223,30 @@ def test_a_treebank_is_read_checked_and_reported(
     assert "test 2 sentences, 4 words, 1 documents" in page
     assert "left out, by the first fault of each: it is not ten columns between tabs (1)" in page
     assert "Treebank" not in (finished[0] / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_same_encoder_stands_beside_itself_undistinguished(
+    tmp_path: Path, inputs: dict[str, Artifact], finished: tuple[Path, dict[str, float]]
+) -> None:
+    made = shutil.copytree(finished[0], tmp_path / "there" / "made")
+    refs = {name: one.ref for name, one in inputs.items()}
+    before = CONFIG.identity()
+    other = commit(tmp_path / "there", made, "probe", refs, before, version=PROBE.version)
+    settings = {"num_checkpoints": 0, "compare_with": (str(other.path),)}
+    metrics = run_in(tmp_path / "output", inputs, CONFIG.model_copy(update=settings))
+    name = f"other_{other.ref.input_id[:8]}"
+    assert metrics.items() > finished[1].items()
+    assert metrics[f"{name}_bigram_shift_accuracy_difference"] == 0
+    rows = pq.read_table(tmp_path / "output" / "comparison.parquet").to_pylist()
+    assert {row["encoder"] for row in rows} == {"this", name}
+    assert len(rows) == 2 * sum(
+        pq.read_table(finished[0] / table).num_rows for table in ("layers.parquet", "heads.parquet")
+    )
+    for page in ("report.html", "overview.html"):
+        text = (tmp_path / "output" / page).read_text("utf-8")
+        assert re.search(r"of (\d) probes that both have: not distinguishable in \1\.", text)
+        assert "same corpus with the same tokenizer" in text
+    assert "Beside other encoder" not in (finished[0] / "report.html").read_text("utf-8")
 
 
 def test_the_treebanks_content_is_the_stages_source(tmp_path: Path) -> None:
