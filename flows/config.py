@@ -16,7 +16,7 @@ from tasks.ingest.config import IngestConfig
 from tasks.pretrain.config import PretrainConfig
 from tasks.probe.config import ProbeConfig
 from tasks.tokenize.config import TokenizeConfig
-from tasks.tune.config import TuneConfig
+from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.vocab.config import VocabConfig
 
 
@@ -78,9 +78,11 @@ def load_config(source: str, overrides: Mapping[str, Mapping[str, Any]]) -> Pipe
 def validate(values: Mapping[str, Any], *, where: str) -> PipelineConfig:
     """Check plain values against the models, with one line for the first thing wrong."""
     try:
-        return PipelineConfig.model_validate(values)
+        config = PipelineConfig.model_validate(values)
     except ValidationError as error:
         raise RequestError(_first_problem(error, where)) from None
+    refuse_layer_above(config.tune, config.pretrain.shape.num_layers)
+    return config
 
 
 def keys_of(section: str) -> list[str]:

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks.system_names import is_layer
+
 Answer = dict[str, Any]
 
 MAX_NUMBERS = 4  # of a vector; --json has them all
@@ -256,7 +258,8 @@ def _score_table(scores: Sequence[Answer]) -> Table:
     table.add_column("")
     for task, measure in columns:
         table.add_column(f"{task.replace('_half_document', '')}\n{measure}", justify="right")
-    for system in dict.fromkeys(row["system"] for row in scores):
+    systems = dict.fromkeys(row["system"] for row in scores if not is_layer(row["system"]))
+    for system in systems:
         own = {(r["task"], r["measure"]): r for r in scores if r["system"] == system}
         cells = [f"{own[column]['value']:.3f}" if column in own else "" for column in columns]
         table.add_row(system, *cells, style="bold" if system == "corpusmith" else "")

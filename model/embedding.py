@@ -166,6 +166,7 @@ def embed_layers(
     *,
     layers: Sequence[int],
     tokens_per_batch: int,
+    normed: bool = False,
     weights_V: Tensor | None = None,
     precision: torch.dtype = torch.float32,
     on_batch: Callable[[int], None] = lambda num_windows: None,
@@ -175,6 +176,8 @@ def embed_layers(
     Args:
         layers: 0 = the embeddings, k = the output of the k-th layer, the last one after the final
             norm; in any order.
+        normed: the final norm after every layer, not the last only: then those of layer k are what
+            `Encoder.cut(k)` would give.
 
     Returns:
         sums_KWD: float32, one [W, D] for each of `layers`, in their order.
@@ -194,7 +197,10 @@ def embed_layers(
         with _inference(encoder, batch, precision):
             for seen in encoder.observe(batch):
                 if seen.layer in layers:
-                    pooled_SD = sum_pool(seen.hidden_BLD, batch, weights_V).cpu().numpy()
+                    hidden_BLD = seen.hidden_BLD
+                    if normed and seen.layer < last:
+                        hidden_BLD = encoder.final_norm(hidden_BLD)
+                    pooled_SD = sum_pool(hidden_BLD, batch, weights_V).cpu().numpy()
                     for place in np.flatnonzero(np.equal(layers, seen.layer)):
                         sums_KWD[place, indices] = pooled_SD
         on_batch(len(indices))

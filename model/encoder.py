@@ -6,8 +6,8 @@ width, K layers.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import dataclass, replace
+from typing import Literal, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -142,6 +142,26 @@ class Encoder(nn.Module):
             hidden_BLD = layer(hidden_BLD, places[layer.is_full])
             seen_BLD = self.final_norm(hidden_BLD) if k == len(self.layers) else hidden_BLD
             yield Observation(k, seen_BLD, attention_BHLL)
+
+    def cut(self, num_layers: int) -> Self:
+        """An encoder of the first layers only, with the final norm; the weights are shared.
+
+        Full and sliding-window layers alternate in it as they do in the whole one.
+
+        Raises:
+            ValueError: there are not so many layers, or none would be left.
+        """
+        if not 1 <= num_layers <= len(self.layers):
+            raise ValueError(
+                f"{num_layers} is none of this encoder's layers 1 to {len(self.layers)}"
+            )
+        with torch.device("meta"):
+            first = type(self)(
+                replace(self.config, num_layers=num_layers), attention=self.attention
+            )
+        first.embeddings, first.final_norm = self.embeddings, self.final_norm
+        first.layers = self.layers[:num_layers]
+        return first.train(self.training)
 
     def _neighbourhoods(self, batch: Batch, path: KnownPath) -> dict[bool, Neighbourhood]:
         """The neighbourhood of full (True) and of sliding-window (False) layers."""

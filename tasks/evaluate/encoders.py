@@ -4,7 +4,6 @@ Shape letters: N texts, V tokens of the vocabulary, D dimensions.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,41 +14,12 @@ from model.encoder import Encoder
 from model.huggingface import encoder_config_from, load_encoder
 from model.initialization import initialize
 from tasks.embedder import Embedder
+from tasks.evaluate.encoder_system import EncoderSystem
+from tasks.evaluate.layers import LayeredEmbedder, whole_encoder
 from tasks.evaluate.sentence_transformer_folders import SentenceTransformerSystem, named_folders
 from tasks.evaluate.vectors import Symmetric, System, unit_rows
 from tasks.stage import Reporter
 from tasks.system_names import EMBEDDER
-
-_TEXTS_AT_ONCE = 256
-
-
-@dataclass(frozen=True)
-class EncoderSystem(Symmetric):
-    """An encoder with the embedder's tokenizer and windows.
-
-    Attributes:
-        name: its name in the tables.
-        embedder: makes the vectors.
-        report: hears how many texts are done.
-        cut_dims: shorter widths to score too.
-    """
-
-    name: str
-    embedder: Embedder
-    report: Reporter
-    cut_dims: Sequence[int] = ()
-
-    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32 [texts, D], rows of unit length.
-
-        Raises:
-            ArtifactError: a vector is not finite or has no direction.
-        """
-        vectors = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            vectors.append(self.embedder.encode_texts(texts[start : start + _TEXTS_AT_ONCE]))
-            self.report.progress(min(start + _TEXTS_AT_ONCE, len(texts)), len(texts), "texts")
-        return np.concatenate(vectors)
 
 
 class BagOfTokens(Symmetric):
@@ -93,8 +63,9 @@ def encoder_systems(
     report: Reporter,
     sentence_transformers: Sequence[str] = (),
 ) -> Iterator[System]:
-    """The tuned embedder, the bag of its token embeddings, the encoder before tuning, the same
-    architecture without training, then the user's models; each made when it is asked for.
+    """The tuned embedder with its layers, the bag of its token embeddings, the encoder before
+    tuning, the same architecture without training, then the user's models; each made when it is
+    asked for.
 
     Args:
         tuned: folder of the tune artifact.
@@ -123,7 +94,13 @@ def _encoder_systems(
     report: Reporter,
 ) -> Iterator[System]:
     embedder = Embedder.load(tuned, device)
-    yield EncoderSystem(EMBEDDER, embedder, report, _cut_dims(embedder))
+    yield LayeredEmbedder(
+        name=EMBEDDER,
+        embedder=embedder,
+        report=report,
+        cut_dims=_cut_dims(embedder),
+        whole=whole_encoder(tuned, embedder, device),
+    )
     yield BagOfTokens(embedder)
     for name, encoder in (
         ("pretrained", load_encoder(pretrained)),

@@ -11,11 +11,12 @@ from model.spread import spread
 from tasks.corpus import Corpus, CorpusSummary, Document
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.halves import cut_in_halves, recurring_lines, without_lines
+from tasks.evaluate.layers import LayeredEmbedder
 from tasks.evaluate.rare_words import mask_in_one_half, rare_shared_words
 from tasks.evaluate.sample import sample_documents
 from tasks.evaluate.scores import GEOMETRY, HARD_HALF_DOCUMENT, Outcome, Score
 from tasks.evaluate.vectors import NamedPair, System, cosine_blocks, ranked_pairs_of
-from tasks.system_names import HALF_DOCUMENT
+from tasks.system_names import HALF_DOCUMENT, is_layer
 
 
 @dataclass(frozen=True)
@@ -151,16 +152,28 @@ def half_document_results(system: System, halves: HalfDocuments) -> HalfDocument
     """Recall at 1 and 10 and the reciprocal rank of every query, and how the vectors are spread.
 
     Geometry (task `geometry`: alignment, uniformity, effective_rank) is of the whole halves only,
-    not of masked ones, of no system whose vectors are sparse, and not of two documents only.
+    not of masked ones, of no system whose vectors are sparse, of no other layer of the embedder,
+    and not of two documents only.
     """
-    pairs = list(ranked_pairs_of(system, halves.first_halves, halves.second_halves))
+    pairs = list(_pairs(system, halves))
     has_geometry = halves.task == HALF_DOCUMENT and halves.num_queries > 2
-    dense = [pair for pair in pairs if has_geometry and not sparse.issparse(pair.candidates)]
     return HalfDocumentResults(
         outcomes=[outcome for pair in pairs for outcome in _outcomes(pair, halves.task)],
-        geometry=[score for pair in dense for score in _geometry(pair)],
+        geometry=[
+            score
+            for pair in pairs
+            if has_geometry and not (sparse.issparse(pair.candidates) or is_layer(pair.system))
+            for score in _geometry(pair)
+        ],
         vectors=pairs[0],
     )
+
+
+def _pairs(system: System, halves: HalfDocuments) -> Iterator[NamedPair]:
+    asked = halves.first_halves, halves.second_halves
+    if isinstance(system, LayeredEmbedder):
+        return system.pairs_by_layer(*asked)
+    return ranked_pairs_of(system, *asked)
 
 
 def _outcomes(pair: NamedPair, task: str) -> Iterator[Outcome]:

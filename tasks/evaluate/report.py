@@ -11,6 +11,7 @@ from tasks.evaluate.comparison import Comparison
 from tasks.evaluate.examination import Answers, Examination
 from tasks.evaluate.report_comparison import comparison_sections, comparison_sentence
 from tasks.evaluate.report_documents import document_sections
+from tasks.evaluate.report_layers import layer_section, layer_sentence
 from tasks.evaluate.report_tables import (
     SmallestDifferences,
     rows_of,
@@ -29,7 +30,7 @@ from tasks.evaluate.scores import (
 )
 from tasks.evaluate.verdicts import verdict_sentence
 from tasks.report.page import Figure, Section, Table, render_report
-from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, is_layer, system_label
 
 _RESAMPLED = {  # by whether texts recur
     True: "Texts stand in several pairs, and pairs that share a text are not independent, so the "
@@ -76,6 +77,7 @@ def report_page(evaluation: Evaluation, *, may_quote: bool) -> str:
         [
             _half_document_section(evaluation),
             _hard_section(evaluation),
+            layer_section(evaluation.scores, evaluation.differences, evaluation.smallest),
             *comparison_sections(evaluation.comparisons, evaluation.asked.config),
             *document_sections(
                 evaluation.answers, evaluation.asked, evaluation.places_N2, may_quote=may_quote
@@ -97,7 +99,7 @@ def _lead(evaluation: Evaluation) -> str:
     }
     own = scores.pop(EMBEDDER)
     best = max(
-        (system for system in scores if not system.startswith(EMBEDDER)),
+        (system for system in scores if not system.startswith(EMBEDDER) and not is_layer(system)),
         key=lambda system: scores[system].value,
     )
     beside_best = next(
@@ -110,7 +112,8 @@ def _lead(evaluation: Evaluation) -> str:
         f"{own.n:,} in {own.value:.1%} of cases; the best of the others, {system_label(best)}, in "
         f"{scores[best].value:.1%}. {verdict_sentence([beside_best], 'recall@1')}"
     )
-    return " ".join([lead, *map(comparison_sentence, evaluation.comparisons)])
+    layer = layer_sentence(evaluation.differences, evaluation.smallest)
+    return " ".join([lead, layer, *map(comparison_sentence, evaluation.comparisons)])
 
 
 def _facts(evaluation: Evaluation) -> dict[str, str]:
@@ -288,7 +291,10 @@ def _about(evaluation: Evaluation) -> list[tuple[str, str]]:
 
 
 def _blocks(evaluation: Evaluation, task: str) -> Iterator[Figure | Table]:
-    return task_blocks(evaluation.scores, evaluation.differences, task, evaluation.smallest)
+    """Of whole systems; the embedder's other layers have a section of their own."""
+    scores = [each for each in evaluation.scores if not is_layer(each.system)]
+    differences = [each for each in evaluation.differences if not is_layer(each.baseline)]
+    return task_blocks(scores, differences, task, evaluation.smallest)
 
 
 def _seed(evaluation: Evaluation) -> int:

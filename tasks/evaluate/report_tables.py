@@ -83,7 +83,7 @@ def task_blocks(
         wide=True,
     )
     yield score_table([score for score in scores if score.task == task])
-    yield _difference_table(
+    yield difference_table(
         [difference for difference in differences if difference.task == task], smallest
     )
 
@@ -110,7 +110,8 @@ def score_table(scores: Sequence[Score]) -> Table:
     )
 
 
-def _difference_table(differences: Sequence[Difference], smallest: SmallestDifferences) -> Table:
+def difference_table(differences: Sequence[Difference], smallest: SmallestDifferences) -> Table:
+    """How far the embedder is above other systems, folded."""
     rows = [
         [
             system_label(difference.baseline),

@@ -130,7 +130,7 @@ def _metrics(evaluation: Evaluation) -> Metrics:
 
 EVALUATE = Stage(
     name="evaluate",
-    version=3,
+    version=4,
     upstream=("ingest", "vocab", "tokenize", "pretrain", "tune"),
     run=run,
     sources=sources,

@@ -89,7 +89,11 @@ def ranked_pairs_of(
     For tasks that compare texts: the rows are as the system makes them, so that their dot products
     are its similarities; shortened rows have unit length.
     """
-    asked, found = system.query_vectors(queries), system.vectors(candidates)
+    yield from with_cuts(system, system.query_vectors(queries), system.vectors(candidates))
+
+
+def with_cuts(system: System, asked: Vectors, found: Vectors) -> Iterator[NamedPair]:
+    """The system's vectors of queries and candidates, then the shortened ones."""
     yield NamedPair(system.name, asked, found)
     for dim in system.cut_dims:
         cut = unit_rows(asked[:, :dim]), unit_rows(found[:, :dim])

@@ -9,7 +9,7 @@ from tasks.report.page import format_number
 from tasks.system_names import system_label
 from tasks.verdict import MIN_QUERIES, Verdict, verdict
 
-_PHRASES = {
+PHRASES = {
     Verdict.BEHIND: "behind",
     Verdict.AHEAD: "ahead of",
     Verdict.TIED: "not told apart from",
@@ -26,7 +26,7 @@ def verdict_sentence(differences: Sequence[Difference], measure: str) -> str:
     """
     clauses = [
         f"{phrase} {', '.join(_margin(difference) for difference in of_kind)}"
-        for kind, phrase in _PHRASES.items()
+        for kind, phrase in PHRASES.items()
         if (of_kind := [found for found in differences if verdict(found.estimate) is kind])
     ]
     return (

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from model.errors import ArtifactError, CorpusError
 from model.forecast import Floats
-from tasks.system_names import EMBEDDER, HALF_DOCUMENT
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, is_layer
 
 MEASURE = "recall_at_1"
 _CUT = f"{EMBEDDER}_dim_"  # the embedder cut to fewer dimensions is no system of its own
@@ -45,7 +45,8 @@ def read_outcomes(paths: Sequence[Path]) -> Outcomes:
     systems = [
         system
         for system in tables[0]
-        if all(system in table for table in tables) and not system.startswith(_CUT)
+        if all(system in table for table in tables)
+        and not (system.startswith(_CUT) or is_layer(system))
     ]
     doc_ids = sorted(set.intersection(*(set(table[EMBEDDER]) for table in tables)))
     if not doc_ids:

@@ -1,10 +1,11 @@
 """Settings of the tune stage."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from tasks.settings import StageConfig, incidental
+from model.errors import RequestError
+from tasks.settings import StageConfig, added, incidental
 
 
 class TuneConfig(StageConfig):
@@ -62,6 +63,11 @@ class TuneConfig(StageConfig):
         le=1,
         description="part of what each layer adds to its input that training starts from",
     )
+    layer: Literal["last", "best"] | int = added(
+        "last",
+        description="which layer vectors are read off; those above it are dropped: last, a number "
+        "from 1, or best, which validation documents choose after training",
+    )
     max_window_tokens: int | None = Field(
         None,
         ge=16,
@@ -83,6 +89,16 @@ class TuneConfig(StageConfig):
     )
     device: str = incidental("auto", description="where to train: auto, cpu, cuda or cuda:N")
 
+    @field_validator("layer", mode="before")
+    @classmethod
+    def _layer_is_one(cls, value: Any) -> Any:
+        if value in ("last", "best") or (str(value).isdecimal() and int(value) >= 1):
+            return value
+        raise ValueError(
+            "must be last, best or the number of a layer, counted from 1 (an encoder without a "
+            "layer is nothing that transformers could load)"
+        )
+
     @model_validator(mode="after")
     def _spans_can_differ(self) -> Self:
         if self.span_max_tokens <= self.span_min_tokens:
@@ -97,3 +113,16 @@ class TuneConfig(StageConfig):
         if self.matryoshka_dims is not None and min(self.matryoshka_dims, default=0) < 1:
             raise ValueError("matryoshka_dims must name at least one dimension, all of 1 or more")
         return self
+
+
+def refuse_layer_above(config: TuneConfig, num_layers: int) -> None:
+    """See that an encoder of so many layers has the one that vectors are to be read off.
+
+    Raises:
+        RequestError: it has not.
+    """
+    if isinstance(config.layer, int) and config.layer > num_layers:
+        raise RequestError(
+            f"tune.layer = {config.layer} is none of the encoder's layers, 1 to {num_layers}: name "
+            "one of them, or best or last, or raise pretrain.num_layers"
+        )

@@ -1,5 +1,6 @@
 """Puts a tuning run together from the settings and the upstream artifacts."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import torch
 
 from model.config import EncoderConfig
 from model.embedding import SPECIALS_PER_WINDOW
-from model.errors import RequestError
+from model.encoder import Encoder
+from model.errors import CorpusError, RequestError
 from model.huggingface import load_encoder
 from model.initialization import scale_branches
 from model.spans import SpanSampler
+from model.token_weights import TokenWeights
 from model.tuning import Tuner, TuningSettings
 from tasks.embedder import EmbedderSummary, load_tokenizer
 from tasks.runtime.devices import pick_device, pick_precision
@@ -19,7 +22,7 @@ from tasks.stage import Reporter, StageContext
 from tasks.token_weight_files import WEIGHTED_MEAN
 from tasks.tokens import TokenizedCorpus
 from tasks.tune.bag import start_tokens, starting_weights, train_token_vectors
-from tasks.tune.config import TuneConfig
+from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.tune.documents import Usable, training_documents, validation_documents
 from tasks.tune.folder import write_embedder
 from tasks.tune.token_kinds import token_kinds
@@ -34,15 +37,16 @@ def prepare(context: StageContext) -> TuningRun:
     """The run that the context asks for, not started.
 
     Raises:
-        CorpusError: too few documents are long enough for two spans.
-        RequestError: dimensions or windows that the encoder does not have.
+        CorpusError: too few documents are long enough for two spans, or there are none to choose
+            a layer by.
+        RequestError: dimensions, windows or a layer that the encoder does not have.
         ArtifactError: an input is damaged.
     """
     config: TuneConfig = context.config
     device = pick_device(config.device)
     precision = pick_precision(config.precision, device)
     pretrained = context.inputs["pretrain"].path
-    encoder = load_encoder(pretrained).to(device)
+    encoder = _first_layers(load_encoder(pretrained), config).to(device)
     scale_branches(encoder, config.branch_scale)
     about = describe(config, encoder.config)
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
@@ -60,13 +64,23 @@ def prepare(context: StageContext) -> TuningRun:
         num_checkpoints=config.num_checkpoints,
         patience=config.patience,
         folder=context.output / CHECKPOINTS,
-        write_embedder=partial(_write_embedder, tuner, about, pretrained),
+        write_embedder=partial(_write_embedder, weights, about, pretrained),
         report=context.report,
     )
 
 
-def _write_embedder(tuner: Tuner, about: EmbedderSummary, pretrained: Path, folder: Path) -> None:
-    write_embedder(folder, tuner.encoder, tuner.weights().detach(), about, pretrained)
+def _first_layers(encoder: Encoder, config: TuneConfig) -> Encoder:
+    if not isinstance(config.layer, int):
+        return encoder
+    refuse_layer_above(config, encoder.config.num_layers)
+    return encoder.cut(config.layer)
+
+
+def _write_embedder(
+    weights: TokenWeights, about: EmbedderSummary, pretrained: Path, encoder: Encoder, folder: Path
+) -> None:
+    about = replace(about, layer=encoder.config.num_layers)
+    write_embedder(folder, encoder, weights().detach(), about, pretrained)
 
 
 def describe(config: TuneConfig, encoder: EncoderConfig) -> EmbedderSummary:
@@ -146,9 +160,15 @@ def _validation(
 ) -> HalfDocuments | None:
     documents = validation_documents(tokens.documents("validation"), config)
     if len(documents) < _LEAST_VALIDATION_DOCUMENTS:
-        report.warning(
-            f"tune cannot measure recall: {len(documents)} validation documents have "
-            f"{2 * config.span_min_tokens + 1} tokens or more"
+        what = (
+            f"{len(documents)} validation documents have {2 * config.span_min_tokens + 1} tokens "
+            "or more"
         )
+        if config.layer == "best":
+            raise CorpusError(
+                f"tune.layer = best cannot be chosen: {what}; name a layer or give ingest a larger "
+                "validation split"
+            )
+        report.warning(f"tune cannot measure recall: {what}")
         return None
     return HalfDocuments(documents, about.max_window_tokens, precision)

@@ -11,8 +11,11 @@ from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, Stage, StageContext
 from tasks.tune.config import TuneConfig
+from tasks.tune.layer_choice import choose_layer
 from tasks.tune.prepare import CHECKPOINTS, prepare
 from tasks.tune.training import TuningRun
+from tasks.tuned_layers import FILE as LAYERS
+from tasks.tuned_layers import TunedLayers
 
 TRAINING_SUMMARY = "training.json"
 
@@ -21,19 +24,26 @@ def run(context: StageContext) -> Metrics:
     """Train, and leave a folder that sentence-transformers loads; return the final metrics.
 
     Raises:
-        CorpusError: too few documents are long enough for two spans.
-        RequestError: dimensions or windows that the encoder does not have.
+        CorpusError: too few documents are long enough for two spans, or there are none to choose
+            a layer by.
+        RequestError: dimensions, windows or a layer that the encoder does not have.
         TrainingError: the loss is no longer finite.
         ArtifactError: an input or a checkpoint cannot be used.
     """
+    config: TuneConfig = context.config
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
     tuning = prepare(context)
-    with keep_freed_memory(pick_device(context.config.device).type):
+    with keep_freed_memory(pick_device(config.device).type):
         tuning.run()
-    tuning.write_embedder(context.output)
-    _write_summary(context.output, context.config, tuning)
-    return _metrics(tuning)
+        chosen = choose_layer(tuning, seed=config.seed) if config.layer == "best" else None
+    encoder = tuning.tuner.encoder
+    if chosen:
+        encoder = encoder.cut(chosen.layer)
+        chosen.write(context.output)
+    tuning.write_embedder(encoder, context.output)
+    _write_summary(context.output, config, tuning)
+    return _metrics(tuning) | _layer_metrics(encoder.config.num_layers, chosen)
 
 
 def _remove_all_but_checkpoints(folder: Path) -> None:
@@ -73,10 +83,20 @@ def _metrics(tuning: TuningRun) -> Metrics:
     return metrics
 
 
+def _layer_metrics(layer: int, chosen: TunedLayers | None) -> Metrics:
+    """The layer and, where it was chosen, each one's scores; the bare names are the chosen's."""
+    metrics = {"layer": float(layer)}
+    for row in chosen.rows if chosen else []:
+        number = int(row.pop("layer"))
+        metrics |= {f"{name}_layer_{number}": value for name, value in row.items()}
+        metrics |= row if number == layer else {}
+    return metrics
+
+
 TUNE = Stage(
     name="tune",
     version=2,
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=run,
-    tracked_files=(TRAINING_SUMMARY, EMBEDDER_SUMMARY),
+    tracked_files=(TRAINING_SUMMARY, EMBEDDER_SUMMARY, LAYERS),
 )

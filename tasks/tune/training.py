@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from model.encoder import Encoder
 from model.spans import SpanSampler
 from model.tuning import Tuner, rate_factor_at, train
 from tasks.checkpoints import checkpoint_steps, keep_scheduled
@@ -28,7 +30,7 @@ class TuningRun:
         num_checkpoints: how often to validate and save.
         patience: validations in a row without a gain after which to stop.
         folder: holds the checkpoints.
-        write_embedder: writes the embedder as it is now into a folder.
+        write_embedder: writes the embedder with this encoder, or a part of it, into a folder.
         report: hears of every step.
         progress: what is done so far.
         update_seconds: time of each update of this attempt, validation and saving not counted.
@@ -43,7 +45,7 @@ class TuningRun:
     num_checkpoints: int
     patience: int
     folder: Path
-    write_embedder: Callable[[Path], None]
+    write_embedder: Callable[[Encoder, Path], None]
     report: Reporter
     progress: Progress = field(default_factory=Progress)
     update_seconds: list[float] = field(default_factory=list)
@@ -88,7 +90,7 @@ class TuningRun:
         self.progress.before = self._scores()
         self.train_bag()
         self._measure({})
-        save_progress(self.folder, self.tuner, self.progress, self.write_embedder)
+        self._save()
 
     def _has_no_more_to_gain(self) -> bool:
         if self.validation is None:
@@ -106,8 +108,12 @@ class TuningRun:
         if num_steps in checkpoint_steps(settings.max_steps, self.num_checkpoints):
             self._measure({"train_loss": sum(self._losses) / len(self._losses)})
             self._losses.clear()
-            save_progress(self.folder, self.tuner, self.progress, self.write_embedder)
+            self._save()
         self._began = time.monotonic()
+
+    def _save(self) -> None:
+        write_embedder = partial(self.write_embedder, self.tuner.encoder)
+        save_progress(self.folder, self.tuner, self.progress, write_embedder)
 
     def _measure(self, values: dict[str, float]) -> None:
         """Add `values`, and retrieval where it can be measured, to the history."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from model.embedding import combine_windows, embed_layers, plan_windows
+from model.embedding import normalized
 from model.huggingface import save_encoder
 from model.retrieval import hits_at, matching_ranks, similarity_blocks
 from tasks.corpus import Corpus
@@ -31,11 +31,12 @@ from tasks.embedder import Embedder, cut
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.encoders import BagOfTokens, untrained_encoder
 from tasks.evaluate.half_document import HalfDocuments, half_documents, hard_half_documents
+from tasks.evaluate.layers import LayeredEmbedder
 from tasks.evaluate.scores import HARD_HALF_DOCUMENT
 from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from, artifact_path
 from tasks.store.manifest import MANIFEST_NAME, read_manifest
-from tasks.system_names import HALF_DOCUMENT
+from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
 from tasks.tune.config import TuneConfig
 from tasks.tune.stage import TUNE
 from tests.benchmarks.children import absolute
@@ -55,7 +56,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "small batches": {"documents_per_batch": 32},
     UNTRAINED: {},
 }
-_TOKENS_PER_BATCH = 2048
+_PARTS = 2  # raised when `parts_of` gives other rows, so that no run of before is taken for one
 
 Recalls = dict[str, dict[str, float]]  # row -> task -> recall at 1
 
@@ -136,7 +137,8 @@ def kept(chain: Chain, variant: str, seed: int, arguments: argparse.Namespace) -
     """What one run found; done only where the folder of runs does not have it."""
     config = tune_config(chain, variant, seed, arguments.settings)
     inputs = {stage: artifact.ref.content_id for stage, artifact in chain.inputs.items()}
-    asked = json.dumps([config.identity(), inputs, TUNE.version], sort_keys=True)
+    parts = [_PARTS] if variant == RECIPE else []
+    asked = json.dumps([config.identity(), inputs, TUNE.version, *parts], sort_keys=True)
     name = f"{variant.replace(' ', '-')}-{seed}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
     path = arguments.runs / f"tune-{name}.json"
     if path.exists():
@@ -165,7 +167,7 @@ def run(chain: Chain, variant: str, config: TuneConfig, folder: Path) -> Recalls
 
     Returns:
         The recall of the variant at each width; of the recipe also of its tokens without layers,
-        of all tokens weighing alike, and of each layer before the last.
+        of all tokens weighing alike, of each layer before the last, and of the layers' mean.
     """
     inputs = dict(chain.inputs)
     if variant == UNTRAINED:
@@ -199,7 +201,7 @@ def untrained(chain: Chain, seed: int, folder: Path) -> Path:
 
 
 def parts_of(embedder: Embedder, chain: Chain) -> Recalls:
-    """The embedder without its layers, without its weights, and read off earlier layers."""
+    """The embedder without its layers, without its weights, and read off other layers."""
     bag = BagOfTokens(embedder)
     plain = Embedder(embedder.encoder, embedder.tokenizer, embedder.about)
     rows: Recalls = {"bag of its tokens": {}, "weights left out": {}}
@@ -207,10 +209,8 @@ def parts_of(embedder: Embedder, chain: Chain) -> Recalls:
         first, second = bag.vectors(halves.first_halves), bag.vectors(halves.second_halves)
         rows["bag of its tokens"][halves.task] = found(first, second)
         rows["weights left out"][halves.task] = recall(plain, halves, embedder.about.dim)
-        for layer in range(embedder.encoder.config.num_layers):
-            rows.setdefault(f"layer {layer}", {})[halves.task] = layer_recall(
-                embedder, halves, layer
-            )
+        for row, value in layer_recalls(embedder, halves).items():
+            rows.setdefault(row, {})[halves.task] = value
     return rows
 
 
@@ -223,22 +223,19 @@ def recall(embedder: Embedder, halves: HalfDocuments, dim: int) -> float:
     return found(first, second)
 
 
-def layer_recall(embedder: Embedder, halves: HalfDocuments, layer: int) -> float:
-    """At 1, of a layer's states pooled as those of the last are."""
-    vectors = []
-    for texts in (halves.first_halves, halves.second_halves):
-        documents = embedder.tokenize(texts)
-        windows = plan_windows(list(map(len, documents)), embedder.about.max_window_tokens)
-        sums_1WD = embed_layers(
-            embedder.encoder,
-            documents,
-            windows,
-            layers=[layer],
-            tokens_per_batch=_TOKENS_PER_BATCH,
-            weights_V=embedder.weights_V,
-        )
-        vectors.append(combine_windows(sums_1WD[0], windows))
-    return found(*vectors)
+def layer_recalls(embedder: Embedder, halves: HalfDocuments) -> dict[str, float]:
+    """At 1, of encoders cut after each layer before the last, and of all layers' mean.
+
+    The mean is that of the unit vectors of layers 0 to the last, each under the final norm.
+    """
+    layered = LayeredEmbedder(
+        name=EMBEDDER, embedder=embedder, report=SilentReporter(), whole=embedder.encoder
+    )
+    own, *others = layered.pairs_by_layer(halves.first_halves, halves.second_halves)
+    rows = {system_label(pair.system): found(pair.queries, pair.candidates) for pair in others}
+    first_ND = sum((pair.queries for pair in others), start=own.queries)
+    second_ND = sum((pair.candidates for pair in others), start=own.candidates)
+    return rows | {"mean of all layers": found(normalized(first_ND), normalized(second_ND))}
 
 
 def found(first_ND: Any, second_ND: Any) -> float:

@@ -11,6 +11,7 @@ from tasks.system_names import system_label
         ("corpusmith_dim_64", "embedder, 64 dim"),
         ("untrained", "random weights"),
         ("st_mini", "mini"),
+        ("layer_12", "layer 12"),
         ("other_1a2b3c4d", "other embedder 1a2b3c4d"),
     ],
 )

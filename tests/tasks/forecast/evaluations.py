@@ -18,6 +18,7 @@ from tests.tasks.chain import Listener, sealed
 SYSTEMS = {
     EMBEDDER: (0.7, 0.6),
     f"{EMBEDDER}_dim_16": (0.6, 0.6),
+    "layer_0": (0.9, 0.6),
     "bag": (0.7, 0.6),
     "tfidf": (0.85, 0.1),
     "lsa": (0.72, 0.1),
