@@ -243,7 +243,7 @@ def _treebank(config: ProbeConfig, report: Reporter) -> Treebank | None:
 
 PROBE = Stage(
     name="probe",
-    version=2,
+    version=3,
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=run,
     sources=sources,
