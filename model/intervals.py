@@ -4,7 +4,7 @@ Tokens of one document resemble each other, so the document, not the token, is t
 documents are dealt into groups, and the spread of the measure when each group is left out in
 turn gives its standard error (delete-a-group jackknife).
 
-Letters: G groups.
+Letters: G groups, X = 1 + G: the whole sample, then what is left without each group.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,17 +55,38 @@ def jackknife(measure: Callable[..., Tensor], parts: Sequence[Tensor]) -> tuple[
     Source: Efron and Tibshirani 1993, chapter 11; groups as in Kott 2001.
     Cost: G + 1 evaluations of the measure on sums, however many tokens there are.
     """
-    num_groups = len(parts[0])
-    assert num_groups > 1, "a spread needs two groups"
     totals = [part.sum(0) for part in parts]
     left_out = torch.stack(
         [
             measure(*(total - part[group] for total, part in zip(totals, parts, strict=True)))
-            for group in range(num_groups)
+            for group in range(len(parts[0]))
         ]
     ).double()
-    spread = (left_out - left_out.mean(0)).square().sum(0)
-    return measure(*totals).double(), spread * (num_groups - 1) / num_groups
+    return measure(*totals).double(), _variance(left_out)
+
+
+def left_out_interval(estimates_X: Tensor, *, confidence: float = 0.95) -> Interval:
+    """The jackknife's interval where a measure can tell all estimates at once.
+
+    Args:
+        estimates_X: of the whole sample, then without each of its G groups: [1 + G, ...].
+        confidence: as for `jackknife_interval`.
+    """
+    value, left_out_G = estimates_X[0].double(), estimates_X[1:].double()
+    variances = [(_variance(left_out_G), len(left_out_G) - 1)]
+    return interval_around(value, variances, confidence=confidence)
+
+
+def _variance(left_out_G: Tensor) -> Tensor:
+    num_groups = len(left_out_G)
+    assert num_groups > 1, "a spread needs two groups"
+    return (left_out_G - left_out_G.mean(0)).square().sum(0) * (num_groups - 1) / num_groups
+
+
+def whole_and_without_each(parts_GX: Tensor) -> Tensor:
+    """The sum over all groups, then that without each: [G, ...] becomes [1 + G, ...]."""
+    total_X = parts_GX.sum(0, keepdim=True)
+    return torch.cat([total_X, total_X - parts_GX])
 
 
 def interval_around(

@@ -3,7 +3,7 @@
 Every estimate has a 95 % interval from the spread of the measure when groups of documents are left
 out in turn (`model.intervals`): both halves of a document stay in one group.
 
-Shape letters: N documents, M = 2 N vectors, D dimensions, G groups, E = D + 2.
+Shape letters: N documents, M = 2 N vectors, D dimensions, G groups, E = D + 1.
 """
 
 import math
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.geometry import augment, cross_moments, effective_rank
+from model.geometry import effective_rank, moments
 from model.intervals import Interval, interval_around, jackknife_interval, sum_by_group
 from model.retrieval import Floats, MeanEstimate
 
@@ -112,8 +112,7 @@ def _rank(vectors_MD: Tensor, group_M: Tensor, num_groups: int) -> Interval:
     if vectors_MD.var(0).sum() <= _NO_VARIANCE_FRAC * vectors_MD.square().sum(1).mean():
         zero = torch.zeros((), dtype=torch.float64)
         return Interval(zero, zero, zero)
-    augmented_ME = augment(vectors_MD)
-    moments_GEE = cross_moments(augmented_ME, augmented_ME, group_M, num_groups=num_groups)
+    moments_GEE = moments(vectors_MD, group_M, num_groups=num_groups)
     found = jackknife_interval(_rank_or_zero, [moments_GEE])
     return found.within(0, min(vectors_MD.shape[1], len(vectors_MD) - 1))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from model.batch import Batch, batch_from_sequences
 from model.config import EncoderConfig
 from model.encoder import Observation
-from model.heads import head_sums
+from model.heads import HEAD_MEASURES, head_sums
 from model.intervals import sum_by_group
 from tasks.probe.sample import Sample, Tokens
 
@@ -52,22 +52,41 @@ class Observed:
 
 @torch.inference_mode()
 def observe_sample(
-    encoder: Observable, sample: Sample, *, tokens_per_batch: int = TOKENS_PER_BATCH
+    encoder: Observable,
+    sample: Sample,
+    *,
+    tokens_per_batch: int = TOKENS_PER_BATCH,
+    attention: bool = True,
 ) -> Observed:
     """Every layer's states and every head's sums, from one pass through the encoder.
 
     Special tokens and padding take part in attention, as in training, and are left out of all
-    that is returned. Computed in float32. Memory: K N D floats.
+    that is returned. Tokens are in the order of the documents. Computed in float32. Memory: K N D
+    floats.
+
+    Args:
+        encoder: in evaluation mode.
+        sample: the documents.
+        tokens_per_batch: how many are looked at together.
+        attention: without it nothing is said of heads (`head_sums_KSHM` has no K), and the pass
+            costs little more than encoding does.
     """
-    parts = [
-        _observe_batch(encoder, batch, first)
-        for batch, first in batches(encoder, sample.documents, tokens_per_batch)
-    ]
+    config, device = encoder.config, next(encoder.parameters()).device
+    states_KND = torch.empty(
+        config.num_layers + 1, sample.num_tokens, config.hidden_size, device=device
+    )
+    types, documents, heads = [], [], []
+    end = 0
+    for batch, first in batches(encoder, sample.documents, tokens_per_batch):
+        places_N = _places(encoder, batch)
+        types.append(batch.token_ids_BL.flatten()[places_N])
+        documents.append(batch.sequence_ids_BL.flatten()[places_N] - 1 + first)
+        start, end = end, end + len(places_N)
+        heads.append(
+            _observe_batch(encoder, batch, places_N, states_KND[:, start:end], attention=attention)
+        )
     return Observed(
-        torch.cat([part.states_KND for part in parts], dim=1),
-        torch.cat([part.types_N for part in parts]),
-        torch.cat([part.document_N for part in parts]),
-        torch.cat([part.head_sums_KSHM for part in parts], dim=1),
+        states_KND[:, :end], torch.cat(types), torch.cat(documents), torch.cat(heads, dim=1)
     )
 
 
@@ -99,11 +118,24 @@ def real_tokens(encoder: Observable, batch: Batch) -> Tensor:
     return (batch.sequence_ids_BL > 0) & ~torch.isin(batch.token_ids_BL, special)
 
 
-def _observe_batch(encoder: Observable, batch: Batch, first_document: int) -> Observed:
+def _places(encoder: Observable, batch: Batch) -> Tensor:
+    """Where in a flattened batch its text is, sequence by sequence: int64 [N]."""
+    places_N = real_tokens(encoder, batch).flatten().nonzero()[:, 0]
+    return places_N[batch.sequence_ids_BL.flatten()[places_N].argsort(stable=True)]
+
+
+def _observe_batch(
+    encoder: Observable, batch: Batch, places_N: Tensor, states_KND: Tensor, *, attention: bool
+) -> Tensor:
+    """Writes the states of the tokens at `places_N`, and gives the heads' sums, [K, S, H, M].
+
+    These are of no layer where attention is not asked for.
+    """
     is_real_BL = real_tokens(encoder, batch)
-    states, heads = [], []
-    for seen in encoder.observe(batch, attention=True):
-        states.append(seen.hidden_BLD[is_real_BL].float())
+    heads = []
+    for seen in encoder.observe(batch, attention=attention):
+        hidden_MD = seen.hidden_BLD.flatten(0, 1).float()
+        torch.index_select(hidden_MD, 0, places_N, out=states_KND[seen.layer])
         if seen.attention_BHLL is not None:
             heads.append(
                 head_sums(
@@ -113,9 +145,8 @@ def _observe_batch(encoder: Observable, batch: Batch, first_document: int) -> Ob
                     num_sequences=batch.num_sequences,
                 )
             )
-    document_N = batch.sequence_ids_BL[is_real_BL] - 1 + first_document
-    types_N = batch.token_ids_BL[is_real_BL]
-    return Observed(torch.stack(states), types_N, document_N, torch.stack(heads))
+    shape = (0, batch.num_sequences, encoder.config.num_heads, len(HEAD_MEASURES))
+    return torch.stack(heads) if heads else torch.empty(shape, dtype=torch.float64)
 
 
 def batches(

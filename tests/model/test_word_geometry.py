@@ -1,6 +1,7 @@
 """Likeness within sentences and explained variance, against loops and singular values."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model.intervals import jackknife_interval, sum_by_group
+from model.intervals import jackknife, jackknife_interval, sum_by_group
 from model.word_geometry import (
     draw_occurrences,
     draw_random_tokens,
     explained_share,
+    explained_shares,
     intra_sentence_similarity,
     occurrence_products,
     presence,
@@ -121,6 +123,21 @@ def test_leaving_out_a_group_leaves_out_its_occurrences() -> None:
     assert float(without) == pytest.approx(share_of(hidden, kept), abs=1e-9)
     interval = jackknife_interval(lambda x: explained_share(products, x), [present])
     assert float(interval.low) < share_of(hidden, places) < float(interval.high)
+
+
+def test_shares_without_each_group_are_nearly_those_of_the_rest() -> None:
+    """Noise alone has the least gap between eigenvalues: the power method is slowest there."""
+    types, group = torch.arange(900) % 30, torch.arange(900) // 30 % 10
+    places = draw_occurrences(types, seed=3)
+    present = presence(places, group, 10)
+    for common in (0.0, 1.0):
+        hidden = states(900, 20, seed=9) + common * states(30, 20, seed=10)[types]
+        products = occurrence_products(hidden, places)
+        found = explained_shares(products, present)
+        value, variance = jackknife(partial(explained_share, products), [present])
+        assert float(found[0]) == float(value)
+        spread = (found[1:] - found[1:].mean()).square().sum() * 0.9
+        assert float(spread.sqrt()) == pytest.approx(float(variance.sqrt()), rel=0.1)
 
 
 def test_nothing_to_compare_is_nan() -> None:

@@ -55,14 +55,16 @@ ACCOUNTS: Mapping[str, Account] = {
     "effective_rank": Account(
         "Effective rank",
         "Exponential of the entropy of the covariance's eigenvalues as shares: how many "
-        "directions the states really use, between 1 and the width.",
+        "directions the states really use, between 1 and the width. Taken on at most 32 drawn "
+        "tokens for each dimension, the same for all layers; fewer tokens make it smaller.",
         "Roy and Vetterli 2007, section 2, applied to the covariance",
     ),
     "cka": Account(
         "Similarity of layers (CKA)",
         "Whether two layers lay the same tokens out alike, whatever turn or scale lies between "
         "them: 1 = the same up to those, about 0 = unrelated. The estimate is the unbiased one, "
-        "so that few tokens in many dimensions do not look alike by themselves.",
+        "so that few tokens in many dimensions do not look alike by themselves. Taken on at most "
+        "1024 drawn tokens, the same for all layers.",
         "Kornblith et al. 2019, section 3; unbiased terms: Song et al. 2012",
     ),
     "residual_update": Account(

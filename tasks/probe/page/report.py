@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model.layer_likeness import MOST_TOKENS
 from tasks.probe.ablation import Ablation
 from tasks.probe.beside import SideBySide
 from tasks.probe.comparison import Comparison
 from tasks.probe.findings import Findings
+from tasks.probe.layers import RANK_TOKENS_PER_DIMENSION
 from tasks.probe.page.accounts import account_table
 from tasks.probe.page.figures import COURSES, HEAD_FIGURES, LAYER_FIGURES, random_rows
 from tasks.probe.page.grammar_page import grammar_section, grammar_sentences
@@ -228,6 +230,9 @@ def _method_section(findings: Findings) -> Section:
             f"{sample.num_tokens:,} leading tokens of them, one pass through the encoder in "
             "float32. Special tokens and padding are left out of all layer statistics. Layer 0 is "
             "the embedding output; the last layer is taken after the final norm.",
+            f"Similarity of layers is taken on at most {MOST_TOKENS:,} of these tokens, effective "
+            f"rank on at most {RANK_TOKENS_PER_DIMENSION} for each dimension: drawn once, the same "
+            "for all layers and encoders.",
             f"Their intervals: documents are dealt into {sample.num_groups} groups and each group "
             "is left out in turn (delete-a-group jackknife, Student's t). They cover the choice of "
             "documents, not the chance of training; another training run could differ by more.",

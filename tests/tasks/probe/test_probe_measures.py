@@ -47,6 +47,17 @@ def test_states_do_not_depend_on_the_company_a_document_keeps() -> None:
         )
 
 
+def test_without_attention_the_states_are_the_same() -> None:
+    encoder, drawn = plain_encoder(), sample()
+    full, plain = observe_sample(encoder, drawn), observe_sample(encoder, drawn, attention=False)
+    assert torch.equal(full.states_KND, plain.states_KND)
+    assert bool((plain.document_N.diff() >= 0).all())
+    assert torch.equal(torch.bincount(plain.document_N), torch.tensor([*map(len, drawn.documents)]))
+    assert len(full.head_sums_KSHM) == 3
+    assert len(plain.head_sums_KSHM) == 0
+    assert not head_rows(plain, drawn)
+
+
 def test_context_matters_in_this_encoder() -> None:
     """Otherwise the test above would pass for the wrong reason."""
     observed = observe_sample(plain_encoder(), sample())

@@ -6,8 +6,10 @@ from functools import cache
 import pytest
 
 from model.heads import HEAD_MEASURES
+from model.layer_likeness import MOST_TOKENS
 from tasks.probe.config import ProbeConfig
 from tasks.probe.findings import probe_encoder
+from tasks.probe.layers import RANK_TOKENS_PER_DIMENSION
 from tasks.probe.page.accounts import ACCOUNTS, account_of, account_table
 from tasks.probe.page.figures import HEAD_FIGURES, LAYER_FIGURES
 from tasks.report.page import Section, render_report
@@ -73,3 +75,8 @@ def test_table_holds_what_a_page_needs_and_the_guards() -> None:
     ]
     assert len(account_table(ACCOUNTS).rows) == len(ACCOUNTS)
     assert "Hewitt and Liang 2019" in render_report("t", [Section(title="s", blocks=[table])])
+
+
+def test_accounts_name_the_numbers_of_tokens_that_measures_use() -> None:
+    assert f"at most {MOST_TOKENS} drawn" in ACCOUNTS["cka"].meaning
+    assert f"at most {RANK_TOKENS_PER_DIMENSION} drawn" in ACCOUNTS["effective_rank"].meaning
