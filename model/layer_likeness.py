@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_FEWEST_TOKENS = 4  # of which the estimate exists
 MOST_TOKENS = 1024  # their kernels tell a likeness to about 0.01; the cost grows with the square
 
 
@@ -17,7 +18,8 @@ def linear_cka(states_KND: Tensor, group_N: Tensor, *, num_groups: int) -> Tenso
 
     1 when one layer is the other rotated and scaled, near 0 when they are unrelated. Each of the
     three dependence terms is the unbiased estimate, so few tokens in many dimensions do not make
-    unrelated layers look alike; the value can therefore fall slightly below 0.
+    unrelated layers look alike; the value can therefore fall slightly below 0. NaN where fewer than
+    four tokens are left.
 
     Args:
         states_KND: states of the tokens, in the order of the layers; `MOST_TOKENS` drawn from the
@@ -93,5 +95,7 @@ def _unbiased_hsic(kernels: _Kernels) -> Tensor:
 def _hsic(trace_KK: Tensor, rows_KN: Tensor) -> Tensor:
     """Song et al. 2012, equation 5, from tr(K L) and the row sums of K and L."""
     n, total_K = rows_KN.shape[1], rows_KN.sum(1)
+    if n < _FEWEST_TOKENS:
+        return trace_KK.new_full(trace_KK.shape, torch.nan)
     totals_KK = total_K.outer(total_K) / ((n - 1) * (n - 2))
     return trace_KK + totals_KK - 2 / (n - 2) * (rows_KN @ rows_KN.T)
