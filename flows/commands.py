@@ -161,6 +161,15 @@ def doctor(options: argparse.Namespace) -> Answer:
     return examine(options.workspace)
 
 
+def deploy(options: argparse.Namespace) -> Answer:
+    """``deploy``; with ``--print-file`` it only says where the description of deployments lies."""
+    from flows.deploy import deploy, prefect_file
+
+    if options.print_file:
+        return {"prefect_file": str(prefect_file())}
+    return deploy(options.paths, options.workspace)
+
+
 def ui(options: argparse.Namespace) -> Answer:
     """``ui``: returns when it is stopped."""
     from flows.ui import serve_ui
@@ -181,6 +190,7 @@ COMMANDS = {
     "verify": Command(verify, show.verify),
     "gc": Command(gc, show.gc),
     "doctor": Command(doctor, show.doctor),
+    "deploy": Command(deploy, show.deploy),
     "ui": Command(ui, show.nothing),
 }
 

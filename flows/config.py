@@ -19,6 +19,8 @@ from tasks.tokenize.config import TokenizeConfig
 from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.vocab.config import VocabConfig
 
+INLINE = "inline"
+
 
 class PrivacyConfig(BaseModel):
     """What may leave the workspace."""
@@ -36,6 +38,22 @@ class TrackingConfig(BaseModel):
     experiment: str = Field("corpusmith", min_length=1, description="name of the MLflow experiment")
 
 
+class WorkersConfig(BaseModel):
+    """Who works on what. Changes no result, so it is part of no artifact's identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpu_stages: str = Field(
+        INLINE,
+        min_length=1,
+        description="where pretrain, tune and export run: inline = where the pipeline does, else "
+        "the name of the Prefect work pool whose workers take them",
+    )
+    deadline_s: float = Field(
+        600.0, gt=0, description="seconds within which such a worker must have begun with a stage"
+    )
+
+
 class PipelineConfig(BaseModel):
     """All settings of the chain. Each section has defaults that fit a small corpus."""
 
@@ -51,6 +69,7 @@ class PipelineConfig(BaseModel):
     export: ExportConfig = ExportConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     tracking: TrackingConfig = TrackingConfig()
+    workers: WorkersConfig = WorkersConfig()
 
 
 def presets() -> list[str]:

@@ -26,6 +26,14 @@ UPSTREAM: dict[StageName, tuple[StageName, ...]] = {
     "export": ("ingest", "vocab", "tune"),
 }
 
+ARTIFACT: dict[StageName, str] = {  # what the stage flows call the artifact of each stage
+    "ingest": "corpus",
+    "vocab": "vocabulary",
+    "tokenize": "tokens",
+    "pretrain": "encoder",
+    "tune": "embedder",
+}
+
 
 def stages_for(until: StageName | None) -> list[StageName]:
     """The stages a run takes, in order: all of them, or `until` and what it stands on."""

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flows.config import PipelineConfig
+from flows.config import INLINE, PipelineConfig
 from flows.graph import StageName
 from flows.servers import PrefectApi, prepare_prefect
+from model.errors import RequestError
 from tasks.ingest.places.paths import check_paths
 from tasks.store.workspace import Workspace
 
@@ -40,4 +41,10 @@ def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
 def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectApi]:
     workspace = Workspace.open(location)
     check_paths(config.ingest)
-    return workspace, prepare_prefect(workspace.state)
+    api = prepare_prefect(workspace.state)
+    if api.server and config.workers.gpu_stages != INLINE:
+        raise RequestError(
+            f"workers.gpu_stages = {config.workers.gpu_stages}: workers need a Prefect API that "
+            f"they share with this run: name it in PREFECT_API_URL, or set it to {INLINE}"
+        )
+    return workspace, api

@@ -108,6 +108,17 @@ def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:
     gc.add_argument("--yes", action="store_true", help="delete; without it nothing is touched")
     gc.add_argument("--older-than-days", type=float, default=7.0, metavar="DAYS", help="default: 7")
     _command(commands, "doctor", "check this machine and installation")
+    deploy = _command(
+        commands, "deploy", "register work pools and deployments with the server at PREFECT_API_URL"
+    )
+    deploy.add_argument(
+        "paths", nargs="*", metavar="PATH", help="what the pipelines read, as the workers see it"
+    )
+    deploy.add_argument(
+        "--print-file",
+        action="store_true",
+        help="print where the file for `prefect deploy` lies, and do nothing",
+    )
     ui = _command(commands, "ui", "open the MLflow and Prefect pages on loopback")
     ui.add_argument("--mlflow-port", type=int, default=5000, metavar="PORT", help="default: 5000")
     ui.add_argument("--prefect-port", type=int, default=4200, metavar="PORT", help="default: 4200")

@@ -12,7 +12,7 @@ from prefect.states import Completed
 
 from flows.graph import StageName, load_stage
 from flows.reporting import StageReporter
-from flows.session import Session, session
+from flows.session import PartOf, Session, session
 from tasks.execute import Outcome, execute
 from tasks.settings import StageConfig
 from tasks.stage import Stage
@@ -25,14 +25,22 @@ Result = TypeVar("Result")
 
 
 def perform(
-    name: StageName, config: StageConfig, inputs: Mapping[str, ArtifactRef], workspace: str
+    name: StageName,
+    config: StageConfig,
+    inputs: Mapping[str, ArtifactRef],
+    workspace: str,
+    part_of: PartOf | None = None,
 ) -> Any:
     """Run the stage of that name, or find that it has run; returns as `perform_stage`."""
-    return perform_stage(load_stage(name), config, inputs, workspace)
+    return perform_stage(load_stage(name), config, inputs, workspace, part_of)
 
 
 def perform_stage(
-    stage: Stage, config: StageConfig, inputs: Mapping[str, ArtifactRef], workspace: str
+    stage: Stage,
+    config: StageConfig,
+    inputs: Mapping[str, ArtifactRef],
+    workspace: str,
+    part_of: PartOf | None = None,
 ) -> Any:
     """Run a stage, or find that it has run.
 
@@ -40,8 +48,14 @@ def perform_stage(
         The artifact's reference; as a Prefect state named "Reused" where nothing had to be done.
     """
     name, params = stage.name, config.model_dump(mode="json")
-    tags = {"prefect.flow_run_id": str(flow_run.id)}
-    with session(workspace, experiment="corpusmith", params={name: params}, tags=tags) as run:
+    with session(
+        workspace,
+        experiment=part_of.experiment if part_of else "corpusmith",
+        params={name: params},
+        tags={"prefect.flow_run_id": str(flow_run.id), **(part_of.tags if part_of else {})},
+        may_quote=bool(part_of and part_of.may_quote),
+        has_begun=bool(inputs),
+    ) as run:
         with (
             run.tracker.stage(name, params) as track,
             StageReporter(name, track, run.console, _examples(run, track)) as report,

@@ -1,5 +1,7 @@
 """The whole chain as one Prefect flow: from files to a release."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 from prefect import Flow, flow, tags, task
@@ -8,7 +10,8 @@ from prefect.runtime import flow_run
 
 from flows import stages
 from flows.config import PipelineConfig
-from flows.graph import UPSTREAM, StageName, stages_for
+from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
+from flows.graph import ARTIFACT, UPSTREAM, StageName, stages_for
 from flows.perform import run_name
 from flows.session import Session, session
 from tasks.release.pointer import Release, publish
@@ -25,13 +28,6 @@ FLOWS: dict[StageName, Flow[..., Any]] = {
     "evaluate": stages.evaluate,
     "export": stages.export,
 }
-ARTIFACT: dict[StageName, str] = {  # what the stage flows call the artifact of each stage
-    "ingest": "corpus",
-    "vocab": "vocabulary",
-    "tokenize": "tokens",
-    "pretrain": "encoder",
-    "tune": "embedder",
-}
 
 
 @flow(flow_run_name=run_name, persist_result=True, result_serializer="json")
@@ -44,6 +40,7 @@ def pipeline(
         The run's record: run id, artifacts, metrics, and where MLflow and Prefect keep it.
     """
     flow_run_id = str(flow_run.id)
+    refuse_undeployed(config.workers, stages_for(until))
     with session(
         workspace,
         experiment=config.tracking.experiment,
@@ -52,7 +49,7 @@ def pipeline(
         may_quote=config.privacy.examples,
     ) as run:
         with tags("corpusmith", run.run_id):
-            made = run_stages(config, workspace, until)
+            made = run_stages(config, workspace, until, run)
         record = describe(run, flow_run_id)
         if until is None:
             release = publish_release(run, made)
@@ -62,14 +59,23 @@ def pipeline(
 
 
 def run_stages(
-    config: PipelineConfig, workspace: str, until: StageName | None
+    config: PipelineConfig, workspace: str, until: StageName | None, run: Session
 ) -> dict[StageName, ArtifactRef]:
     """Each stage in its turn, handed what it reads; the graph itself stands in `flows.graph`."""
     made: dict[StageName, ArtifactRef] = {}
-    for name in stages_for(until):
-        inputs = {ARTIFACT[upstream]: made[upstream] for upstream in UPSTREAM[name]}
-        reference = FLOWS[name](getattr(config, name), **inputs, workspace=workspace)
+    names = stages_for(until)
+    sent = sent_stages(config.workers, names)
+    for name in names:
+        inputs = {upstream: made[upstream] for upstream in UPSTREAM[name]}
+        started = time.monotonic()
+        was_sent = name in sent and make_elsewhere(name, config, inputs, run, workspace)
+        named = {ARTIFACT[upstream]: reference for upstream, reference in inputs.items()}
+        # Where another worker has made the artifact, this finds it, and records what it holds.
+        reference = FLOWS[name](getattr(config, name), **named, workspace=workspace)
         made[name] = ArtifactRef.model_validate(reference)
+        if was_sent:
+            seconds = round(time.monotonic() - started, 3)
+            run.outcomes[name] = replace(run.outcomes[name], reused=False, seconds=seconds)
     return made
 
 

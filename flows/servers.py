@@ -46,7 +46,7 @@ def prepare_prefect(state_folder: Path) -> PrefectApi:
     Returns:
         The API; call its `wait_until_ready` when the first flow is about to run.
     """
-    _quieten_prefect()
+    quieten_prefect()
     home = state_folder.resolve() / "prefect"
     if _own and _own.is_running and home == _own_home:
         return PrefectApi(os.environ["PREFECT_API_URL"], _own)
@@ -121,7 +121,7 @@ def without_telemetry() -> dict[str, str]:
     return {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 
 
-def _quieten_prefect() -> None:
+def quieten_prefect() -> None:
     """No telemetry, and nothing on the terminal: the runs' logs are on their Prefect pages."""
     os.environ |= without_telemetry()
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -1,21 +1,50 @@
 """What the flows of one run share: the store, the tracker, the watcher's console, the outcomes."""
 
 import contextlib
+import platform
 import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from prefect.runtime import deployment
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from model.errors import RequestError
 from tasks.execute import Outcome
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tasks.tracking import Tracker, open_tracker
 
 _current: ContextVar["Session | None"] = ContextVar("corpusmith_session", default=None)
+
+
+class PartOf(BaseModel):
+    """The pipeline that a stage belongs to where another worker runs it; JSON values.
+
+    Attributes:
+        run_id: the pipeline's.
+        experiment: where it is tracked.
+        mlflow_run_id: its run there; None while MLflow is away.
+        may_quote: whether the user lets text of documents go to the tracker.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_id: str
+    experiment: str
+    mlflow_run_id: str | None
+    may_quote: bool
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What makes a run of MLflow's appear below the pipeline's."""
+        nested = {"mlflow.parentRunId": self.mlflow_run_id} if self.mlflow_run_id else {}
+        return {"corpusmith.part_of": self.run_id, **nested}
 
 
 @dataclass
@@ -43,13 +72,27 @@ def session(
     params: Mapping[str, Any],
     tags: Mapping[str, str],
     may_quote: bool = False,
+    has_begun: bool = False,
 ) -> Iterator[Session]:
-    """The run in progress if there is one, else a new one that ends with this block."""
+    """The run in progress if there is one, else a new one that ends with this block.
+
+    Args:
+        workspace: its place; on a worker it must not depend on the folder the worker runs in.
+        experiment: of the tracker.
+        params: what the tracker shows as settings.
+        tags: of the tracker's run.
+        may_quote: whether text of documents may go to the tracker.
+        has_begun: whether artifacts to read must be in the workspace already.
+
+    Raises:
+        RequestError: the workspace is not to be seen from here, or cannot serve.
+    """
     running = _current.get()
     if running:
         yield running
         return
-    opened = _open(workspace, experiment, params, tags, may_quote)
+    place = _place(workspace, has_begun=has_begun)
+    opened = _open(place, experiment, params, tags, may_quote)
     token = _current.set(opened)
     status = "KILLED"
     try:
@@ -63,14 +106,27 @@ def session(
         opened.tracker.close(status)
 
 
+def _place(location: str, *, has_begun: bool) -> Workspace:
+    if not Path(location).expanduser().is_absolute() and deployment.id:
+        raise RequestError(
+            f"workspace {location!r}: a worker runs in a folder of its own that is removed "
+            "afterwards: give the deployment an absolute path that all its workers see"
+        )
+    if has_begun and not Workspace.at(location).exists:
+        raise RequestError(
+            f"there is no workspace at {location} on {platform.node()}: what earlier stages made "
+            "lies in it, so mount it there, at the same path on every worker"
+        )
+    return Workspace.open(location)
+
+
 def _open(
-    location: str,
+    workspace: Workspace,
     experiment: str,
     params: Mapping[str, Any],
     tags: Mapping[str, str],
     may_quote: bool,
 ) -> Session:
-    workspace = Workspace.open(location)
     console = Console(stderr=True, soft_wrap=True)
 
     def warn(text: str) -> None:

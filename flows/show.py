@@ -169,6 +169,25 @@ def doctor(answer: Answer) -> None:
         console.print(f"{mark} {check['name']}: {check['finding']}", markup=False, highlight=False)
 
 
+def deploy(answer: Answer) -> None:
+    """What the server has now, and how to start workers; or only where the file lies."""
+    console = Console(soft_wrap=True)
+    if "deployments" not in answer:
+        sys.stdout.write(f"{answer['prefect_file']}\n")
+        return
+    for each in answer["deployments"]:
+        schedules = [
+            f"{plan['slug']} {plan.get('cron', '')} {plan.get('timezone', '')}, "
+            f"{'on' if plan['active'] else 'off'}"
+            for plan in each["schedules"]
+        ]
+        line = f"{each['name']:<20} pool {each['pool']:<5} {'; '.join(schedules)}"
+        console.print(line.rstrip(), markup=False, highlight=False)
+    console.print("on each worker, one of:")
+    for command in answer["workers"]:
+        console.print(f"  {command}", markup=False, highlight=False)
+
+
 def nothing(answer: Answer) -> None:
     """For commands that have said everything while they ran."""
 

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.perform import perform, run_name
+from flows.session import PartOf
 from tasks.evaluate.config import EvaluateConfig
 from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
@@ -60,9 +61,11 @@ def pretrain(
     vocabulary: ArtifactRef,
     tokens: ArtifactRef,
     workspace: str = WORKSPACE,
+    part_of: PartOf | None = None,
 ) -> Any:
     """Train the encoder by masked language modelling."""
-    return perform("pretrain", config, {"vocab": vocabulary, "tokenize": tokens}, workspace)
+    inputs = {"vocab": vocabulary, "tokenize": tokens}
+    return perform("pretrain", config, inputs, workspace, part_of)
 
 
 @stage_flow
@@ -73,10 +76,11 @@ def tune(
     tokens: ArtifactRef,
     encoder: ArtifactRef,
     workspace: str = WORKSPACE,
+    part_of: PartOf | None = None,
 ) -> Any:
     """Train document embeddings."""
     inputs = {"ingest": corpus, "vocab": vocabulary, "tokenize": tokens, "pretrain": encoder}
-    return perform("tune", config, inputs, workspace)
+    return perform("tune", config, inputs, workspace, part_of)
 
 
 @stage_flow
@@ -121,7 +125,8 @@ def export(
     vocabulary: ArtifactRef,
     embedder: ArtifactRef,
     workspace: str = WORKSPACE,
+    part_of: PartOf | None = None,
 ) -> Any:
     """Embed all documents into Parquet."""
     inputs = {"ingest": corpus, "vocab": vocabulary, "tune": embedder}
-    return perform("export", config, inputs, workspace)
+    return perform("export", config, inputs, workspace, part_of)

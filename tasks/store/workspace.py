@@ -80,6 +80,11 @@ class Workspace:
         return workspace
 
     @property
+    def exists(self) -> bool:
+        """Whether it is there already, as `open` makes it."""
+        return (self.path / _FORMAT_FILE).is_file()
+
+    @property
     def artifacts(self) -> Path:
         """Committed artifacts: ``<stage>/<input_id>/``."""
         return self.path / "artifacts"

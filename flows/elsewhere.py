@@ -1,0 +1,198 @@
+"""Stages that other workers run: sent to their work pool, waited for, cancelled with the pipeline.
+
+Files travel through the workspace, which all workers see; Prefect carries settings and references.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import WorkerFilter
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling
+
+from flows.config import INLINE, PipelineConfig, WorkersConfig
+from flows.graph import ARTIFACT, StageName, load_stage
+from flows.session import PartOf, Session
+from model import errors
+from model.errors import ArtifactError, CorpusmithError, RequestError
+from tasks.execute import identify
+from tasks.settings import StageConfig
+from tasks.store.artifact import ArtifactRef
+from tasks.store.identity import Identity
+
+GPU_STAGES: tuple[StageName, ...] = ("pretrain", "tune", "export")
+POLL_S = 2.0
+OUTAGE_S = 600.0  # how long Prefect's API may be away while a stage runs
+SEEN_S = 90.0  # NFS keeps what it knows of a folder for up to a minute
+
+
+def sent_stages(workers: WorkersConfig, stages: Sequence[StageName]) -> list[StageName]:
+    """Those of the stages that are run by workers of another pool."""
+    if workers.gpu_stages == INLINE:
+        return []
+    return [name for name in stages if name in GPU_STAGES]
+
+
+def refuse_undeployed(workers: WorkersConfig, stages: Sequence[StageName]) -> None:
+    """See that each stage can be sent, before anything runs.
+
+    Raises:
+        RequestError: Prefect's API has no deployment of it for the pool.
+    """
+    sent = sent_stages(workers, stages)
+    if not sent:
+        return
+    with get_client(sync_client=True) as client:
+        for name in sent:
+            deployment = _deployment(name, workers)
+            try:
+                client.read_deployment_by_name(deployment)
+            except ObjectNotFound:
+                raise RequestError(
+                    f"workers.gpu_stages = {workers.gpu_stages}: the Prefect API at "
+                    f"{client.api_url} has no deployment {deployment}: `corpusmith deploy` makes "
+                    f"those of the pool gpu; else set it to {INLINE}"
+                ) from None
+
+
+def make_elsewhere(
+    name: StageName,
+    config: PipelineConfig,
+    inputs: Mapping[StageName, ArtifactRef],
+    run: Session,
+    location: str,
+) -> bool:
+    """Let a worker of the pool make a stage's artifact, unless it is in the workspace already.
+
+    What ends this process in any way that it can notice (an error, SIGTERM, Prefect's
+    cancellation) cancels the stage's run too.
+
+    Args:
+        name: the stage.
+        config: all settings; `workers` says which pool, and how long to wait until one of its
+            workers has begun.
+        inputs: what it reads, by stage.
+        run: the pipeline's.
+        location: of the workspace, as the pipeline was told.
+
+    Returns:
+        Whether there was anything to make.
+
+    Raises:
+        CorpusmithError: nobody began in time; or the run failed, with its own line; or its
+            artifact is not in this workspace.
+    """
+    settings: StageConfig = getattr(config, name)
+    read: dict[str, ArtifactRef] = {str(upstream): ref for upstream, ref in inputs.items()}
+    upstream_ids = {upstream: ref.input_id for upstream, ref in read.items()}
+    identity = identify(load_stage(name), settings, upstream_ids)
+    if run.store.find(identity, read):
+        return False
+    shared = Path(location).expanduser().is_absolute()
+    parameters = {
+        "config": settings.model_dump(mode="json"),
+        **{ARTIFACT[upstream]: ref.model_dump(mode="json") for upstream, ref in inputs.items()},
+        "workspace": location if shared else str(run.workspace.path),
+        "part_of": _part_of(run).model_dump(mode="json"),
+    }
+    state = _run(name, parameters, config.workers, {"corpusmith", run.run_id})
+    if not state.is_completed():
+        raise CorpusmithError(_line(name, state, config.workers))
+    _wait_until_seen(identity, read, run)
+    return True
+
+
+def _part_of(run: Session) -> PartOf:
+    about = run.tracker.about
+    return PartOf(
+        run_id=run.run_id,
+        experiment=str(about["experiment"]),
+        mlflow_run_id=about["run_id"],
+        may_quote=run.may_quote,
+    )
+
+
+def _run(
+    name: StageName, parameters: Mapping[str, Any], workers: WorkersConfig, tags: set[str]
+) -> State:
+    """The state in which the stage's run ends."""
+    deployment = _deployment(name, workers)
+    sent = run_deployment(deployment, parameters=dict(parameters), tags=tags, timeout=0)
+    child = cast(FlowRun, sent)  # of its two forms, the one for code that is not asynchronous
+    try:
+        with get_client(sync_client=True) as client:
+            return _wait(client, child.id, name, workers)
+    except BaseException:
+        # A new client: the old one may have been interrupted in the middle of a request.
+        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
+            client.set_flow_run_state(child.id, Cancelling())
+        raise
+
+
+def _wait_until_seen(identity: Identity, inputs: Mapping[str, ArtifactRef], run: Session) -> None:
+    """A shared file system may show the work of another machine a little later."""
+    deadline_s = time.monotonic() + SEEN_S
+    while not run.store.find(identity, inputs):
+        if time.monotonic() > deadline_s:
+            folder = run.workspace.artifact_folder(identity.stage, identity.input_id)
+            raise ArtifactError(
+                f"{identity.stage}: a worker has made it, but {folder} is not there: all workers "
+                "must see one workspace at the same path"
+            )
+        time.sleep(POLL_S)
+
+
+def _deployment(name: StageName, workers: WorkersConfig) -> str:
+    return f"{name}/{workers.gpu_stages}"
+
+
+def _wait(client: SyncPrefectClient, run_id: UUID, name: str, workers: WorkersConfig) -> State:
+    """The state it ends in."""
+    sent_s = heard_s = time.monotonic()
+    has_begun = False
+    while True:
+        try:
+            state = client.read_flow_run(run_id).state
+            heard_s = time.monotonic()
+        except httpx.HTTPError:
+            if time.monotonic() - heard_s > OUTAGE_S:
+                raise
+            time.sleep(POLL_S)
+            continue
+        assert state is not None, "a run that was sent has a state"
+        if state.is_final():
+            return state
+        has_begun = has_begun or state.is_running()
+        if not has_begun and heard_s - sent_s > workers.deadline_s:
+            raise CorpusmithError(_nobody_began(client, name, state, workers))
+        time.sleep(POLL_S)
+
+
+def _nobody_began(
+    client: SyncPrefectClient, name: str, state: State, workers: WorkersConfig
+) -> str:
+    pool = workers.gpu_stages
+    online = client.read_workers_for_work_pool(pool, WorkerFilter(status={"any_": ["ONLINE"]}))
+    return (
+        f"{name}: no worker of the pool {pool} took it within {workers.deadline_s:g} s "
+        f"({len(online)} online, its run is {state.name}): start one with `prefect worker start "
+        f"--pool {pool}`, raise workers.deadline_s, or set workers.gpu_stages to {INLINE}"
+    )
+
+
+def _line(name: StageName, state: State, workers: WorkersConfig) -> str:
+    """Why it did not complete, as its own run says it."""
+    if state.is_cancelled():
+        return f"{name}: its run in the pool {workers.gpu_stages} was cancelled: run it again"
+    said = (state.message or f"ended as {state.name}").split("\n", 1)[0]
+    said = said.removeprefix("Flow run encountered an exception: ")
+    kind, _, line = said.partition(": ")
+    return f"in the pool {workers.gpu_stages}: {line if hasattr(errors, kind) else said}"
