@@ -7,6 +7,7 @@ files -> ingest -> vocab -> tokenize -> pretrain -> tune -> export -> release
 
 from typing import Literal, get_args
 
+from flows.config import PipelineConfig
 from model.errors import RequestError
 from tasks.stage import Stage
 
@@ -35,14 +36,20 @@ ARTIFACT: dict[StageName, str] = {  # what the stage flows call the artifact of 
 }
 
 
-def stages_for(until: StageName | None) -> list[StageName]:
+def upstream_of(name: StageName, config: PipelineConfig) -> tuple[StageName, ...]:
+    """The stages whose artifacts a stage reads with these settings."""
+    needless = getattr(config, name).does_without()
+    return tuple(each for each in UPSTREAM[name] if each not in needless)
+
+
+def stages_for(until: StageName | None, config: PipelineConfig) -> list[StageName]:
     """The stages a run takes, in order: all of them, or `until` and what it stands on."""
     if until is None:
         return list(STAGE_NAMES)
     wanted = {until}
     for name in reversed(STAGE_NAMES):
         if name in wanted:
-            wanted.update(UPSTREAM[name])
+            wanted.update(upstream_of(name, config))
     return [name for name in STAGE_NAMES if name in wanted]
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from flows.config import INLINE, PipelineConfig
-from flows.graph import StageName
+from flows.graph import StageName, stages_for
 from flows.servers import PrefectApi, prepare_prefect
 from model.errors import RequestError
 from tasks.ingest.places.paths import check_paths
@@ -17,6 +17,10 @@ def launch(config: PipelineConfig, location: str, until: StageName | None) -> di
         RequestError: a source path or the workspace cannot serve; nothing has started then.
         CorpusmithError: a stage refused; what was finished before it stays.
     """
+    if config.probe.encoder is not None and "probe" in stages_for(until, config):
+        from tasks.probe.foreign import check_encoder  # only where needed: it takes seconds
+
+        check_encoder(config.probe)
     workspace, api = _prepare(config, location)
     from flows.pipeline import pipeline  # only now: Prefect reads its settings when imported
 

@@ -11,7 +11,7 @@ from prefect.runtime import flow_run
 from flows import stages
 from flows.config import PipelineConfig
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
-from flows.graph import ARTIFACT, UPSTREAM, StageName, stages_for
+from flows.graph import ARTIFACT, StageName, stages_for, upstream_of
 from flows.perform import run_name
 from flows.session import Session, session
 from tasks.release.pointer import Release, publish
@@ -40,7 +40,7 @@ def pipeline(
         The run's record: run id, artifacts, metrics, and where MLflow and Prefect keep it.
     """
     flow_run_id = str(flow_run.id)
-    refuse_undeployed(config.workers, stages_for(until))
+    refuse_undeployed(config.workers, stages_for(until, config))
     with session(
         workspace,
         experiment=config.tracking.experiment,
@@ -63,10 +63,10 @@ def run_stages(
 ) -> dict[StageName, ArtifactRef]:
     """Each stage in its turn, handed what it reads; the graph itself stands in `flows.graph`."""
     made: dict[StageName, ArtifactRef] = {}
-    names = stages_for(until)
+    names = stages_for(until, config)
     sent = sent_stages(config.workers, names)
     for name in names:
-        inputs = {upstream: made[upstream] for upstream in UPSTREAM[name]}
+        inputs = {upstream: made[upstream] for upstream in upstream_of(name, config)}
         started = time.monotonic()
         was_sent = name in sent and make_elsewhere(name, config, inputs, run, workspace)
         named = {ARTIFACT[upstream]: reference for upstream, reference in inputs.items()}

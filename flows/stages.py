@@ -87,13 +87,14 @@ def tune(
 def probe(
     config: ProbeConfig,
     corpus: ArtifactRef,
-    vocabulary: ArtifactRef,
-    tokens: ArtifactRef,
-    encoder: ArtifactRef,
+    vocabulary: ArtifactRef | None = None,
+    tokens: ArtifactRef | None = None,
+    encoder: ArtifactRef | None = None,
     workspace: str = WORKSPACE,
 ) -> Any:
-    """Measure what each layer and each head knows."""
-    inputs = {"ingest": corpus, "vocab": vocabulary, "tokenize": tokens, "pretrain": encoder}
+    """Measure what each layer and each head knows; of the encoder given, or of the config's own."""
+    named = {"ingest": corpus, "vocab": vocabulary, "tokenize": tokens, "pretrain": encoder}
+    inputs = {name: made for name, made in named.items() if made is not None}
     return perform("probe", config, inputs, workspace)
 
 

@@ -2,9 +2,69 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from model.errors import RequestError
+
+
+class Sizes(Protocol):
+    """What the config of every encoder says, whatever its architecture; see `EncoderConfig`."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the embedding table."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of a hidden state."""
+
+    @property
+    def num_layers(self) -> int:
+        """Transformer layers."""
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads of a layer."""
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+
+    @property
+    def max_position_embeddings(self) -> int:
+        """Longest sequence the weights were trained on, in tokens."""
+
+    @property
+    def position_limit(self) -> int | None:
+        """No sequence can be longer, special tokens included; None: any length can be read."""
+
+    @property
+    def initializer_range(self) -> float:
+        """Standard deviation of fresh weights."""
+
+    @property
+    def pad_id(self) -> int:
+        """What fills rows up."""
+
+    @property
+    def unk_id(self) -> int:
+        """What stands for unknown text."""
+
+    @property
+    def cls_id(self) -> int:
+        """What every sequence begins with."""
+
+    @property
+    def sep_id(self) -> int:
+        """What every sequence ends with."""
+
+    @property
+    def mask_id(self) -> int:
+        """What is shown in the place of a masked token."""
+
+    @property
+    def special_ids(self) -> tuple[int, int, int, int, int]:
+        """The ids that stand for no text: padding, unknown, first, last and masked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +163,10 @@ class EncoderConfig:
     def special_ids(self) -> tuple[int, int, int, int, int]:
         """The ids that stand for no text: padding, unknown, first, last and masked."""
         return (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
+
+    @property
+    def position_limit(self) -> None:
+        """Rotary positions have no end."""
 
     @property
     def half_window(self) -> int:

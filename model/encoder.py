@@ -5,8 +5,9 @@ Letters: B rows, L positions, M of a batch's positions, D hidden width, H heads,
 width, K layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, Self, cast
 
 import torch
@@ -162,6 +163,24 @@ class Encoder(nn.Module):
         first.embeddings, first.final_norm = self.embeddings, self.final_norm
         first.layers = self.layers[:num_layers]
         return first.train(self.training)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """States ``hidden_BLD`` that the first layer is given."""
+        hidden_BLD: Tensor = self.embeddings(batch.token_ids_BL)
+        return hidden_BLD
+
+    def steps(self, batch: Batch) -> list[Callable[..., Tensor]]:
+        """Each layer as a function of the states below it, so that one can begin at any.
+
+        It takes ``hidden_BLD`` and may be given ``positions_M``, as `forward`. Over rows, as
+        `observe` computes attention.
+        """
+        places = self._neighbourhoods(batch, "rows")
+        return [partial(layer, where=places[layer.is_full]) for layer in self._blocks()]
+
+    def output_projections(self) -> list[nn.Linear]:
+        """What takes all that a layer's heads have gathered, side by side, of each layer."""
+        return [layer.attn.Wo for layer in self._blocks()]
 
     def _neighbourhoods(self, batch: Batch, path: KnownPath) -> dict[bool, Neighbourhood]:
         """The neighbourhood of full (True) and of sliding-window (False) layers."""

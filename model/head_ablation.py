@@ -10,19 +10,16 @@ Letters: K layers, H heads, E head size, S sequences, M gaps, D hidden width.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from model.attention import Neighbourhood, neighbourhood
-from model.encoder import Encoder, EncoderLayer
 from model.errors import RequestError
+from model.inspection import Inspectable, MaskedPredictor
 from model.intervals import sum_by_group
 from model.layer_loss import guess
 from model.masked_sequences import GapBatch, gap_batches
 from model.masking import MaskedRow
-from model.mlm import MaskedLanguageModel
 
 TOKENS_PER_BATCH = 4096
 
@@ -45,7 +42,7 @@ class HeadLosses:
 
 
 @contextmanager
-def without_head(encoder: Encoder, layer: int, head: int) -> Iterator[None]:
+def without_head(encoder: Inspectable, layer: int, head: int) -> Iterator[None]:
     """Inside, `encoder` computes as if one head gathered nothing; weights are never touched.
 
     Args:
@@ -69,7 +66,7 @@ def without_head(encoder: Encoder, layer: int, head: int) -> Iterator[None]:
         gathered_BLD[..., first : first + config.head_size] = 0
         return (gathered_BLD,)
 
-    handle = _layers(encoder)[layer - 1].attn.Wo.register_forward_pre_hook(silence)
+    handle = encoder.output_projections()[layer - 1].register_forward_pre_hook(silence)
     try:
         yield
     finally:
@@ -78,7 +75,7 @@ def without_head(encoder: Encoder, layer: int, head: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def ablate_heads(
-    model: MaskedLanguageModel,
+    model: MaskedPredictor,
     masked: Sequence[MaskedRow],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
@@ -96,7 +93,7 @@ def ablate_heads(
 
     Cost: H K (K + 1) / 2 + K layers, and head and decoder H K + 1 times for each gap.
     """
-    config, device = model.config, model.decoder.weight.device
+    config, device = model.config, next(model.parameters()).device
     num_layers, num_heads = config.num_layers, config.num_heads
     shape = len(masked), 1 + num_layers * num_heads
     sums_SX = torch.zeros(shape, dtype=torch.float64, device=device)
@@ -115,39 +112,30 @@ def ablate_heads(
     )
 
 
-def _losses(model: MaskedLanguageModel, gaps: GapBatch) -> Tensor:
+def _losses(model: MaskedPredictor, gaps: GapBatch) -> Tensor:
     """``loss_MX`` with X = 1 + K H: first with all heads, then without each, layer by layer."""
     encoder = model.model
-    # Over rows, as `Encoder.observe` computes.
-    places = {
-        full: neighbourhood(gaps.batch, encoder.config, full=full, over="rows")
-        for full in {layer.is_full for layer in _layers(encoder)}
-    }
-    states = [encoder.embeddings(gaps.batch.token_ids_BL)]
-    for layer in _layers(encoder)[:-1]:
-        states.append(layer(states[-1], places[layer.is_full]))
-    losses = [_loss_from(model, len(states), states[-1], places, gaps)]
+    steps = encoder.steps(gaps.batch)
+    states = [encoder.embed(gaps.batch)]
+    for step in steps[:-1]:
+        states.append(step(states[-1]))
+    losses = [_loss_from(model, steps[-1:], states[-1], gaps)]
     for number, hidden_BLD in enumerate(states, start=1):
         for head in range(encoder.config.num_heads):
             with without_head(encoder, number, head):
-                losses.append(_loss_from(model, number, hidden_BLD, places, gaps))
+                losses.append(_loss_from(model, steps[number - 1 :], hidden_BLD, gaps))
     return torch.stack(losses, dim=1)
 
 
 def _loss_from(
-    model: MaskedLanguageModel,
-    first: int,
+    model: MaskedPredictor,
+    steps: Sequence[Callable[..., Tensor]],
     hidden_BLD: Tensor,
-    places: dict[bool, Neighbourhood],
     gaps: GapBatch,
 ) -> Tensor:
-    """``loss_M`` from what layer number `first` (from 1) is given."""
-    *before, last = _layers(model.model)[first - 1 :]
-    for layer in before:
-        hidden_BLD = layer(hidden_BLD, places[layer.is_full])
-    hidden_MD = last(hidden_BLD, places[last.is_full], gaps.positions_M)
+    """``loss_M`` from what the first of these layers is given."""
+    *before, last = steps
+    for step in before:
+        hidden_BLD = step(hidden_BLD)
+    hidden_MD = last(hidden_BLD, positions_M=gaps.positions_M)
     return guess(model, model.model.final_norm(hidden_MD), gaps.targets_M)[0]
-
-
-def _layers(encoder: Encoder) -> list[EncoderLayer]:
-    return cast("list[EncoderLayer]", list(encoder.layers))

@@ -30,6 +30,7 @@ CONFIG_FILE = "config.json"
 ENCODER_PREFIX = "model."
 DECODER_KEY = "decoder.weight"  # of a tied decoder only the embedding table is stored
 EMBEDDING_KEY = "model.embeddings.tok_embeddings.weight"
+HEAD_PARTS = {"head.dense.weight", "head.norm.weight", "decoder.bias"}
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 # Parts of the layout that our encoder has in one form only: a folder that says otherwise holds
@@ -87,13 +88,17 @@ def load_masked_lm(folder: Path, config: EncoderConfig | None = None) -> MaskedL
     return model
 
 
-def load_encoder(folder: Path) -> Encoder:
+def load_encoder(folder: Path, config: EncoderConfig | None = None) -> Encoder:
     """The encoder in `folder`, alone or inside a masked language model, float32, on the CPU.
+
+    Args:
+        folder: holds `config.json` and the weights, in one file or in shards.
+        config: as `encoder_config_from` says if not given.
 
     Raises:
         ArtifactError: no such model there, or its weights do not fit its config.
     """
-    config = encoder_config_from(folder)
+    config = config or encoder_config_from(folder)
     stored = stored_tensors(folder)
     if any(name.startswith(ENCODER_PREFIX) for name in stored):
         stored = {
@@ -105,6 +110,15 @@ def load_encoder(folder: Path) -> Encoder:
     encoder = Encoder(config)
     encoder.load_state_dict(read_tensors(stored))
     return encoder
+
+
+def has_masked_lm_head(folder: Path) -> bool:
+    """Whether the weights in `folder` hold what reads tokens off hidden states.
+
+    Raises:
+        ArtifactError: the folder holds no readable weights.
+    """
+    return stored_tensors(folder).keys() >= HEAD_PARTS
 
 
 def encoder_config_from(

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from model.config import EncoderConfig
+from model.config import Sizes
 from model.mlm import MaskedLanguageModel
 
 CUTOFF = 2.0  # fresh weights lie within this many standard deviations
@@ -15,8 +15,8 @@ TOKEN_ROWS = ("model.embeddings.tok_embeddings.weight", "decoder.weight", "decod
 
 
 @torch.no_grad()
-def initialize(model: nn.Module, config: EncoderConfig, seed: int) -> None:
-    """Overwrites every parameter of an `Encoder` or `MaskedLanguageModel` with fresh values.
+def initialize(model: nn.Module, config: Sizes, seed: int) -> None:
+    """Overwrites every parameter of an encoder or a masked language model with fresh values.
 
     Truncated normals of `config.initializer_range`; what adds to the residual stream, the head
     and a decoder of its own are smaller by the root of twice the number of layers, as in

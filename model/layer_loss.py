@@ -17,10 +17,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.attention import at
+from model.inspection import MaskedPredictor
 from model.intervals import sum_by_group
 from model.masked_sequences import GapBatch, gap_batches
 from model.masking import MaskedRow
-from model.mlm import MaskedLanguageModel
 
 TOKENS_PER_BATCH = 8192
 GAPS_AT_ONCE = 1024  # their scores over the vocabulary are held together
@@ -43,7 +43,7 @@ class LayerGuesses:
 
 @torch.inference_mode()
 def guess_from_layers(
-    model: MaskedLanguageModel,
+    model: MaskedPredictor,
     masked: Sequence[MaskedRow],
     *,
     tokens_per_batch: int = TOKENS_PER_BATCH,
@@ -53,7 +53,7 @@ def guess_from_layers(
     The last layer's are those of the model itself.
     Cost: a pass, and the head and decoder K times for each gap.
     """
-    device = model.decoder.weight.device
+    device = next(model.parameters()).device
     loss, right, sequence = [], [], []
     for gaps in gap_batches(masked, model.config, tokens_per_batch=tokens_per_batch, device=device):
         loss_MK, right_MK = _guess(model, gaps)
@@ -68,9 +68,7 @@ def guess_from_layers(
     )
 
 
-def guess(
-    model: MaskedLanguageModel, hidden_MD: Tensor, targets_M: Tensor
-) -> tuple[Tensor, Tensor]:
+def guess(model: MaskedPredictor, hidden_MD: Tensor, targets_M: Tensor) -> tuple[Tensor, Tensor]:
     """Loss in nats (``loss_M``, float32) and whether the guess is right (``right_M``, bool).
 
     Args:
@@ -88,7 +86,7 @@ def guess(
     return torch.cat(losses), torch.cat(rights)
 
 
-def _guess(model: MaskedLanguageModel, gaps: GapBatch) -> tuple[Tensor, Tensor]:
+def _guess(model: MaskedPredictor, gaps: GapBatch) -> tuple[Tensor, Tensor]:
     losses, rights = [], []
     for seen in model.model.observe(gaps.batch):
         hidden_MD = at(seen.hidden_BLD, gaps.positions_M)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model.batch import Batch, Tokens, batch_from_sequences
-from model.config import EncoderConfig
+from model.config import Sizes
 from model.masking import MaskedRow, mask_for_validation
 
 
@@ -33,7 +33,7 @@ class GapBatch:
 
 
 def mask_sequences(
-    sequences: Sequence[Tokens], config: EncoderConfig, *, mask_frac: float, seed: int
+    sequences: Sequence[Tokens], config: Sizes, *, mask_frac: float, seed: int
 ) -> list[MaskedRow]:
     """Every sequence with `mask_frac` of its text shown as [MASK], at least one token of any.
 
@@ -55,7 +55,7 @@ def mask_sequences(
 
 def gap_batches(
     masked: Sequence[MaskedRow],
-    config: EncoderConfig,
+    config: Sizes,
     *,
     tokens_per_batch: int,
     device: torch.device,
@@ -75,7 +75,7 @@ def gap_batches(
 
 
 def _gap_batch(
-    masked: Sequence[MaskedRow], first: int, config: EncoderConfig, device: torch.device
+    masked: Sequence[MaskedRow], first: int, config: Sizes, device: torch.device
 ) -> GapBatch:
     batch = batch_from_sequences(
         [one.token_ids_L for one in masked],

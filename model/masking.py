@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import EncoderConfig
+from model.config import Sizes
 from model.counter import Purpose, Words, random_words
 from model.errors import RequestError
 
@@ -98,7 +98,7 @@ class MaskedRow:
 
 def mask_for_training(
     token_ids_L: TokenIds,
-    config: EncoderConfig,
+    config: Sizes,
     masking: Masking,
     *,
     mask_frac: float,
@@ -133,7 +133,7 @@ def mask_for_training(
 
 
 def mask_for_validation(
-    token_ids_L: TokenIds, config: EncoderConfig, *, mask_frac: float, seed: int, row: int
+    token_ids_L: TokenIds, config: Sizes, *, mask_frac: float, seed: int, row: int
 ) -> MaskedRow:
     """Chooses `mask_frac` of the row's text once and for all and shows [MASK] for all of it.
 
@@ -155,7 +155,7 @@ def num_masked(num_maskable: int, mask_frac: float) -> int:
 
 def _choose(
     token_ids_L: TokenIds,
-    config: EncoderConfig,
+    config: Sizes,
     mask_frac: float,
     words_L: Words,
     joins: WordJoins | None = None,
@@ -208,7 +208,7 @@ def _that_fit(order_W: TokenIds, sizes_W: TokenIds, room: int) -> TokenIds:
 
 
 def _disguise(
-    targets_M: TokenIds, config: EncoderConfig, words_M: Words, shares: tuple[float, float, float]
+    targets_M: TokenIds, config: Sizes, words_M: Words, shares: tuple[float, float, float]
 ) -> TokenIds:
     """What is shown: the upper half of a word says how, the lower half which other token."""
     how_M = (words_M >> np.uint64(32)).astype(np.float64) / 2.0**32

@@ -6,7 +6,7 @@ refused before any memory is taken for it.
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,14 @@ def weight_files(folder: Path) -> list[Path]:
     raise ArtifactError(f"{folder / WEIGHTS_FILE} is missing; choose a folder with a saved model")
 
 
-def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+def stored_tensors(
+    folder: Path, *, counts: Callable[[str], bool] = lambda name: True
+) -> dict[str, StoredTensor]:
     """What is in the weight files of `folder`, by name; reads their headers only.
+
+    Args:
+        folder: holds the files.
+        counts: whether a tensor of this name matters; the others may be of any type.
 
     Raises:
         ArtifactError: there are no such files, one is damaged, a shard does not hold what the
@@ -79,10 +85,10 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
                     raise ArtifactError(
                         f"{path} holds {name}, and so does {found[name].path.name}; write it again"
                     )
-                found[name] = _described(file, name, path)
+                found[name] = _described(file, name, path, any_type=not counts(name))
     if not (folder / WEIGHTS_FILE).is_file():
         _refuse_other_places(folder, found)
-    return found
+    return {name: tensor for name, tensor in found.items() if counts(name)}
 
 
 def read_tensors(stored: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
@@ -137,9 +143,9 @@ def _opened(path: Path) -> Iterator[Any]:
         raise ArtifactError(f"{path} is damaged ({error}); write it again") from error
 
 
-def _described(file: Any, name: str, path: Path) -> StoredTensor:
+def _described(file: Any, name: str, path: Path, *, any_type: bool) -> StoredTensor:
     part = file.get_slice(name)
-    if part.get_dtype() not in READABLE_TYPES:
+    if not any_type and part.get_dtype() not in READABLE_TYPES:
         raise ArtifactError(
             f"{path}: {name} has type {part.get_dtype()}, not one of {', '.join(READABLE_TYPES)}; "
             "save the model in float32"

@@ -158,8 +158,12 @@ def cut(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return vectors_ND if dim == vectors_ND.shape[1] else normalized(vectors_ND[:, :dim])
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path, *, advice: str = "run the chain again") -> Tokenizer:
     """A tokenizer for which text that looks like a special token is data.
+
+    Args:
+        path: a `tokenizer.json`.
+        advice: what to do where it is none.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -167,7 +171,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception for whatever is wrong
-        raise ArtifactError(f"{path} is not a tokenizer ({error}): run the chain again") from None
+        raise ArtifactError(f"{path} is not a tokenizer ({error}): {advice}") from None
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -37,7 +37,7 @@ def identify(stage: Stage, config: StageConfig, upstream_ids: Mapping[str, str])
         stage=stage.name,
         version=stage.version,
         settings=config.identity(),
-        inputs={name: upstream_ids[name] for name in stage.upstream},
+        inputs={name: upstream_ids[name] for name in stage.reads(config)},
         sources=stage.sources(config) if stage.sources else None,
     )
 
@@ -58,7 +58,7 @@ def execute(
         CorpusmithError: whatever the stage's function refuses; nothing is committed then.
     """
     started = time.monotonic()
-    inputs = {name: inputs[name] for name in stage.upstream}
+    inputs = {name: inputs[name] for name in stage.reads(config)}
     identity = identify(stage, config, {name: ref.input_id for name, ref in inputs.items()})
     found = store.find(identity, inputs)
     if found:

@@ -26,6 +26,10 @@ class StageConfig(BaseModel):
         added = _names_marked(type(self), "added")
         return {name for name in added if getattr(self, name) == fields[name].default}
 
+    def does_without(self) -> frozenset[str]:
+        """Upstream stages whose artifacts the stage does not read with these settings."""
+        return frozenset()
+
 
 def incidental(default: Any, *, description: str, **constraints: Any) -> Any:
     """A pydantic field that does not change the stage's result."""

@@ -86,7 +86,8 @@ class Stage:
     Attributes:
         name: as in folders, metrics and the command line.
         version: raised by hand when the same input and settings give other output.
-        upstream: names of the stages whose artifacts it reads.
+        upstream: names of the stages whose artifacts it reads, unless its settings make some of
+            them needless; see `reads`.
         run: does the work in ``context.output`` and returns the stage's final metrics.
         sources: what identifies inputs that are no artifacts (the user's files), as JSON.
         tracked_files: names of output files the tracker should keep a copy of, where it is written.
@@ -100,3 +101,7 @@ class Stage:
     sources: Callable[[StageConfig], Any] | None = None
     tracked_files: tuple[str, ...] = ()
     quoting_files: tuple[str, ...] = ()
+
+    def reads(self, config: StageConfig) -> tuple[str, ...]:
+        """The stages whose artifacts it reads with these settings."""
+        return tuple(name for name in self.upstream if name not in config.does_without())

@@ -15,8 +15,8 @@ from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError, RequestError
-from tasks.pretrain.special_roles import ROLES, special_ids
 from tasks.pretrain.tokenizer_files import TOKENIZER_FILE, read_tokenizer
+from tasks.special_roles import ROLES, special_ids
 from tasks.token_names import is_placeholder, steps, unknown_name
 
 _KINDS = "|".join(name.strip("[]") for name in SPECIAL_TOKENS)

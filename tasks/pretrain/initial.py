@@ -16,9 +16,9 @@ from model.weight_files import weight_files
 from tasks.pretrain.config import PretrainConfig
 from tasks.pretrain.continued_tokens import token_rows
 from tasks.pretrain.sizes import SIZES, Shape
-from tasks.pretrain.special_roles import NAMES_FILE
-from tasks.pretrain.tokenizer_files import SETTINGS_FILE, TOKENIZER_FILE
+from tasks.pretrain.tokenizer_files import TOKENIZER_FILE
 from tasks.settings import StageConfig
+from tasks.special_roles import NAMES_FILE, SETTINGS_FILE
 from tasks.store.hashing import sha256_of
 
 # The given encoder's special ids do not matter: its tokens take ours.

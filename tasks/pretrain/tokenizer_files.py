@@ -9,10 +9,10 @@ from tokenizers.processors import TemplateProcessing
 
 from model.config import EncoderConfig
 from model.errors import ArtifactError
+from tasks.special_roles import SETTINGS_FILE
 from tasks.token_bytes import token_bytes
 
 TOKENIZER_FILE = "tokenizer.json"
-SETTINGS_FILE = "tokenizer_config.json"
 
 
 class TokenizerFiles:

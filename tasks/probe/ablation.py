@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from model.head_ablation import TOKENS_PER_BATCH, ablate_heads
+from model.inspection import MaskedPredictor
 from model.masked_sequences import mask_sequences
-from model.mlm import MaskedLanguageModel
 from tasks.probe.masked_loss import MASK_FRAC, per_gap
 from tasks.probe.sample import MAX_GROUPS, SPLIT, Sample
 from tasks.probe.table import Row, row_of_interval
@@ -41,7 +41,7 @@ class Ablation:
 
 
 def ablate_each_head(
-    model: MaskedLanguageModel,
+    model: MaskedPredictor,
     sample: Sample,
     *,
     num_tokens: int = 4000,

@@ -1,5 +1,7 @@
 """Settings of the probe stage."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator
 
 from tasks.settings import StageConfig, incidental, one_or_several
@@ -77,6 +79,15 @@ class ProbeConfig(StageConfig):
         description="Probes of other encoders to set beside this one: folders "
         "artifacts/probe/<id>, of this workspace or another.",
     )
+    encoder: Path | None = incidental(
+        None,
+        description="Folder of a ModernBERT or BERT encoder (config.json, safetensors, "
+        "tokenizer.json) to look into instead of the pretrained one; then only ingest is needed.",
+    )
     device: str = incidental("auto", description="Where to compute: auto, cpu, cuda or cuda:N.")
+
+    def does_without(self) -> frozenset[str]:
+        """A named encoder has its own tokenizer, so all it needs is the corpus."""
+        return frozenset({"vocab", "tokenize", "pretrain"} if self.encoder is not None else ())
 
     _several = field_validator("conllu", "compare_with", mode="before")(one_or_several)

@@ -6,7 +6,8 @@ from functools import partial
 
 import torch
 
-from model.config import EncoderConfig
+from model.bert import Bert
+from model.config import Sizes
 from model.encoder import Encoder
 from model.initialization import initialize
 from tasks.probe.comparison import Comparison, compare
@@ -29,6 +30,7 @@ from tasks.probe.probing import (
 from tasks.probe.sample import Sample, Tokens, draw_sample
 from tasks.probe.self_labelled import TASKS
 from tasks.probe.static_vectors import StaticEncoder, observe_static, train_static_encoder
+from tasks.probe.subject import AnyEncoder
 from tasks.probe.table import Row
 from tasks.probe.treebank.grammar import Grammar
 from tasks.probe.treebank.reading import Treebank
@@ -60,6 +62,7 @@ class Findings:
         grammar: what probes on the treebank showed.
         labels: what probes on the documents' labels showed, or why there are none; None where the
             corpus has no label column.
+        notes: what there is to say of an encoder that was not trained here; None: it was.
     """
 
     layers: list[Row]
@@ -68,7 +71,7 @@ class Findings:
     examples: dict[str, dict[Split, Examples]]
     omitted: list[str]
     sample: Sample
-    encoder: EncoderConfig
+    encoder: Sizes
     seeds: list[int]
     observed: Observed
     static: StaticEncoder
@@ -76,6 +79,7 @@ class Findings:
     guessing: Guessing | None = None
     grammar: Grammar | None = None
     labels: LabelProbes | LeftOut | None = None
+    notes: tuple[str, ...] | None = None
 
     def with_grammar(self, grammar: Grammar) -> "Findings":
         """These and what probes on the treebank showed."""
@@ -102,7 +106,7 @@ class Findings:
 
 
 def probe_encoder(
-    encoder: Encoder,
+    encoder: AnyEncoder,
     documents: Documents,
     vocabulary: Vocabulary,
     config: ProbeConfig,
@@ -173,7 +177,7 @@ class _Progress:
 
 
 def _unlabelled_rows(
-    encoder: Encoder,
+    encoder: AnyEncoder,
     observed: Observed,
     static: StaticEncoder,
     sample: Sample,
@@ -224,7 +228,7 @@ def _drawable_tasks(
 
 
 def _probe_rows(
-    encoder: Encoder,
+    encoder: AnyEncoder,
     static: StaticEncoder,
     examples: TaskExamples,
     seeds: Sequence[int],
@@ -249,9 +253,13 @@ def _probe_rows(
     return [row for measure, by_seed in answers.items() for row in accuracy_rows(measure, by_seed)]
 
 
-def random_like(encoder: Encoder, seed: int) -> Encoder:
+def random_like(encoder: AnyEncoder, seed: int) -> AnyEncoder:
     """An encoder of the same architecture with fresh weights."""
-    random = Encoder(encoder.config, attention=encoder.attention)
+    random: AnyEncoder
+    if isinstance(encoder, Bert):
+        random = Bert(encoder.config)
+    else:
+        random = Encoder(encoder.config, attention=encoder.attention)
     initialize(random, encoder.config, seed)
     device = next(encoder.parameters()).device
     return random.to(device=device, dtype=torch.float32).eval()

@@ -6,7 +6,7 @@ Letters: V vocabulary.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from model.mlm import MaskedLanguageModel
+from model.inspection import MaskedPredictor
 from tasks.probe.ablation import Ablation, ablate_each_head
 from tasks.probe.checkpoints import SavedModel
 from tasks.probe.config import ProbeConfig
@@ -33,7 +33,7 @@ class Guessing:
 
 
 def probe_guesses(
-    model: MaskedLanguageModel,
+    model: MaskedPredictor,
     sample: Sample,
     train: Sequence[Tokens],
     checkpoints: Iterable[SavedModel],

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.config import EncoderConfig
+from model.config import Sizes
+from model.inspection import MaskedPredictor
 from model.intervals import Interval, jackknife_interval, sum_by_group
 from model.layer_loss import TOKENS_PER_BATCH, guess_from_layers
 from model.masked_sequences import mask_sequences
-from model.mlm import MaskedLanguageModel
 from tasks.probe.sample import SPLIT, Sample, Tokens
 from tasks.probe.table import Row, row_of_interval
 
@@ -26,7 +26,7 @@ _DOCUMENTS_AT_ONCE = 1000
 
 
 def masked_loss_rows(
-    model: MaskedLanguageModel,
+    model: MaskedPredictor,
     sample: Sample,
     *,
     mask_frac: float = MASK_FRAC,
@@ -63,7 +63,7 @@ def masked_loss_rows(
 def unigram_rows(
     counts_V: NDArray[np.int64],
     sample: Sample,
-    config: EncoderConfig,
+    config: Sizes,
     *,
     mask_frac: float = MASK_FRAC,
     mask_seed: int = 0,

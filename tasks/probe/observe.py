@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.batch import Batch, batch_from_sequences
-from model.config import EncoderConfig
+from model.config import Sizes
 from model.encoder import Observation
 from model.heads import HEAD_MEASURES, head_sums
 from model.intervals import sum_by_group
@@ -24,7 +24,9 @@ TOKENS_PER_BATCH = 2048  # more no longer fit a core's cache: a third slower at 
 class Observable(Protocol):
     """Something whose layers can be looked at: an encoder, or vectors that no context reaches."""
 
-    config: EncoderConfig
+    @property
+    def config(self) -> Sizes:
+        """Its sizes and special ids."""
 
     def observe(self, batch: Batch, *, attention: bool = False) -> Iterator[Observation]:
         """What each layer computes, as `model.encoder.Encoder.observe`."""
@@ -152,8 +154,13 @@ def _observe_batch(
 def batches(
     encoder: Observable, sequences: Sequence[Tokens], tokens_per_batch: int
 ) -> Iterator[tuple[Batch, int]]:
-    """Batches of consecutive sequences, each with the index of its first."""
+    """Batches of consecutive sequences, each with the index of its first.
+
+    What an encoder with a table of positions cannot read of a sequence is cut off.
+    """
     special = encoder.config
+    if special.position_limit is not None:
+        sequences = [sequence[: special.position_limit - 2] for sequence in sequences]
     device = next(encoder.parameters()).device
     start = 0
     while start < len(sequences):

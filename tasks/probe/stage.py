@@ -2,17 +2,15 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 
-from model.huggingface import encoder_config_from, load_masked_lm
-from model.mlm import MaskedLanguageModel
+from model.huggingface import encoder_config_from
 from tasks.corpus import Corpus
-from tasks.embedder import load_tokenizer
 from tasks.named_texts import named_digests
 from tasks.probe.basis import basis_of, with_others
 from tasks.probe.beside import (
@@ -31,6 +29,7 @@ from tasks.probe.checkpoints import (
 )
 from tasks.probe.config import ProbeConfig
 from tasks.probe.findings import Findings, probe_encoder, random_like
+from tasks.probe.foreign import encoder_digests
 from tasks.probe.guessing import probe_guesses
 from tasks.probe.label_probes import LabelProbes, probe_labels
 from tasks.probe.labelled_documents import LeftOut, draw_labelled
@@ -43,6 +42,7 @@ from tasks.probe.page.report import write_report
 from tasks.probe.page.showcase import showcase
 from tasks.probe.page.side_by_side import beside_figures
 from tasks.probe.sample import Tokens
+from tasks.probe.subject import Subject, read_subject
 from tasks.probe.table import HEADS, LAYERS, write_rows
 from tasks.probe.treebank.grammar import Grammar, probe_grammar
 from tasks.probe.treebank.reading import SETTING, Treebank, read_treebank
@@ -51,15 +51,16 @@ from tasks.runtime.devices import pick_device
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, Reporter, Stage, StageContext
 from tasks.token_text import TokenText
-from tasks.tokens import TokenizedCorpus
 
 STEPS = "checkpoints.parquet"
 REPORT, OVERVIEW = "report.html", "overview.html"
 
 
 def sources(config: StageConfig) -> Any:
-    """What identifies the treebank: name and SHA-256 of each file; none: no treebank. Where other
-    encoders are named, both by name.
+    """What identifies the treebank, the encoder and others beside it, where the user names them.
+
+    Pairs of name and SHA-256 of the treebank's files; with an encoder a mapping of the hashes of
+    its files, and these pairs under "conllu"; others by name; None where none is named.
 
     Raises:
         RequestError: a path is missing, cannot be read, or has no files below it, or is no probe.
@@ -69,18 +70,21 @@ def sources(config: StageConfig) -> Any:
     assert isinstance(config, ProbeConfig)
     treebank = named_digests(config.conllu, SETTING) if config.conllu else None
     others = {other.name: other.identity for other in _named_encoders(config)}
-    return with_others(treebank, others)
+    if config.encoder is None:
+        return with_others(treebank, others)
+    own = encoder_digests(config.encoder) | ({"conllu": treebank} if treebank else {})
+    return with_others(own, others)
 
 
 def run(context: StageContext) -> Metrics:
-    """Measure every layer and head of the pretrained encoder.
+    """Measure every layer and head of the pretrained encoder, or of the one that the user names.
 
     Writes `layers.parquet`, `heads.parquet`, `checkpoints.parquet` where there are checkpoints,
     `comparison.parquet` where other encoders are named,
     `plots/*.svg`, `report.html`, and `overview.html`, the same without a word of the corpus.
 
     Raises:
-        RequestError: the treebank's path leads nowhere, or that of another encoder's probe.
+        RequestError: a path that the user names leads nowhere, or not to what it should.
         ArtifactError: another encoder's probe is damaged.
         CorpusError: validation and test hold fewer than two documents with text, or the treebank
             cannot be used.
@@ -89,27 +93,25 @@ def run(context: StageContext) -> Metrics:
     treebank = _treebank(config, context.report)
     others = [other.read() for other in _named_encoders(config)]
     device = pick_device(config.device)
-    pretrained = context.inputs["pretrain"].path
-    model = load_masked_lm(pretrained).to(device).eval()
-    tokenizer = load_tokenizer(pretrained / "tokenizer.json")
-    vocabulary = read_vocabulary(tokenizer, model.config.vocab_size)
-    tokens = TokenizedCorpus(context.inputs["tokenize"].path)
-    documents = {split: tokens.documents(split) for split in ("train", "validation", "test")}
+    subject = read_subject(context, device)
+    vocabulary = read_vocabulary(subject.tokenizer, subject.encoder.config.vocab_size)
     findings = probe_encoder(
-        model.model, documents, vocabulary, config, context.report, treebank=treebank
+        subject.encoder, subject.documents, vocabulary, config, context.report, treebank=treebank
     )
-    checkpoints = _checkpoints(context, documents["train"], device)
-    findings = findings.with_guessing(
-        probe_guesses(
-            model, findings.sample, documents["train"], checkpoints, config, context.report
+    findings = replace(findings, notes=subject.notes)
+    if subject.model is not None:
+        train = subject.documents["train"]
+        checkpoints = _checkpoints(context, train, device)
+        findings = findings.with_guessing(
+            probe_guesses(
+                subject.model, findings.sample, train, checkpoints, config, context.report
+            )
         )
-    )
-    findings = findings.with_labels(_labels(model, findings, tokens, context))
+    findings = findings.with_labels(_labels(subject, findings, context))
     if treebank is not None:
-        grammar = _grammar(model, findings, treebank, tokenizer, context)
-        findings = findings.with_grammar(grammar)
+        findings = findings.with_grammar(_grammar(subject, findings, treebank, context))
     beside = _beside(findings, others, context)
-    _write(findings, beside, model, TokenText(tokenizer), context.output)
+    _write(findings, beside, subject, context.output)
     return final_metrics(findings) | beside_metrics(beside)
 
 
@@ -127,19 +129,18 @@ def _beside(
 
 
 def _grammar(
-    model: MaskedLanguageModel,
+    subject: Subject,
     findings: Findings,
     treebank: Treebank,
-    tokenizer: Tokenizer,
     context: StageContext,
 ) -> Grammar:
     total, done = 3 * len(findings.seeds), count(1)
     return probe_grammar(
-        model.model,
+        subject.encoder,
         findings.static,
-        lambda seed: random_like(model.model, seed),
+        lambda seed: random_like(subject.encoder, seed),
         treebank,
-        tokenizer,
+        subject.tokenizer,
         context.config,
         findings.seeds,
         on_system=lambda: context.report.progress(next(done), total, "systems"),
@@ -147,16 +148,13 @@ def _grammar(
 
 
 def _labels(
-    model: MaskedLanguageModel,
-    findings: Findings,
-    tokens: TokenizedCorpus,
-    context: StageContext,
+    subject: Subject, findings: Findings, context: StageContext
 ) -> LabelProbes | LeftOut | None:
     config: ProbeConfig = context.config
     drawn = draw_labelled(
         Corpus(context.inputs["ingest"].path),
-        {split: tokens.documents(split) for split in ("train", "validation", "test")},
-        tokens.document_ids,
+        subject.documents,
+        subject.names,
         num_documents=config.num_labelled_documents,
         max_tokens=config.max_tokens_per_document,
         seeds=findings.seeds,
@@ -167,9 +165,9 @@ def _labels(
         return drawn
     total, done = 3 * len(drawn), count(1)
     return probe_labels(
-        model.model,
+        subject.encoder,
         findings.static,
-        lambda seed: random_like(model.model, seed),
+        lambda seed: random_like(subject.encoder, seed),
         drawn,
         max_tokens=config.max_tokens_per_document,
         on_system=lambda: context.report.progress(next(done), total, "systems"),
@@ -181,6 +179,8 @@ def _checkpoints(
 ) -> Iterator[SavedModel]:
     """The encoder before its training, where that began with fresh weights, and its checkpoints."""
     config: ProbeConfig = context.config
+    if config.encoder is not None:
+        return
     pretrain = context.inputs["pretrain"]
     identity = pretrain.manifest.identity
     if not config.num_checkpoints or not find_checkpoints(pretrain.path):
@@ -204,11 +204,7 @@ def _checkpoints(
 
 
 def _write(
-    findings: Findings,
-    beside: Sequence[SideBySide],
-    model: MaskedLanguageModel,
-    text: TokenText,
-    output: Path,
+    findings: Findings, beside: Sequence[SideBySide], subject: Subject, output: Path
 ) -> None:
     write_rows(findings.layers, output / LAYERS)
     write_rows(findings.heads, output / HEADS)
@@ -224,7 +220,7 @@ def _write(
         (plots / f"{name}.svg").write_text(figure.svg, encoding="utf-8")
     for each in beside:
         figures |= beside_figures(each)
-    examples = showcase(model.model, findings, text)
+    examples = showcase(subject.encoder, findings, TokenText(subject.tokenizer))
     write_report(findings, figures, output / REPORT, examples=examples, beside=beside)
     write_report(findings, figures, output / OVERVIEW, beside=beside)
 

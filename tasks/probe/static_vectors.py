@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.batch import Batch
-from model.config import EncoderConfig
+from model.config import Sizes
 from model.encoder import Observation
 from model.errors import CorpusError
 from model.heads import HEAD_MEASURES
@@ -39,7 +39,7 @@ class StaticEncoder(nn.Module):
     """
 
     def __init__(
-        self, vectors_VD: Tensor, is_known_V: Tensor, config: EncoderConfig, num_tokens: int
+        self, vectors_VD: Tensor, is_known_V: Tensor, config: Sizes, num_tokens: int
     ) -> None:
         super().__init__()
         self.config = config
@@ -60,7 +60,7 @@ class StaticEncoder(nn.Module):
 
 def train_static_encoder(
     documents: Sequence[Tokens],
-    config: EncoderConfig,
+    config: Sizes,
     *,
     seed: int,
     num_tokens: int = NUM_TOKENS,
@@ -115,7 +115,7 @@ def observe_static(encoder: StaticEncoder, sample: Sample) -> Observed:
 def _filled(
     known: NDArray[np.int64],
     vectors_UD: NDArray[np.float32],
-    config: EncoderConfig,
+    config: Sizes,
     num_tokens: int,
 ) -> StaticEncoder:
     vectors_VD = np.tile(vectors_UD.mean(axis=0), (config.vocab_size, 1)).astype(np.float32)

@@ -190,6 +190,26 @@ def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
     assert chain.answer("verify")["problems"] == []
 
 
+def test_an_encoder_from_a_folder_is_probed_with_the_corpus_alone(
+    chain: Chain, first: dict, tmp_path: Path
+) -> None:
+    """The same encoder as the run's own, so the same measures of it; its history is not read."""
+    folder = shutil.copytree(
+        chain.workspace / first["artifacts"]["pretrain"]["path"],
+        tmp_path / "encoder",
+        ignore=shutil.ignore_patterns("checkpoints"),
+    )
+    answer = chain.run("probe", "--probe.encoder", str(folder))
+    assert list(answer["artifacts"]) == ["ingest", "probe"]
+    assert reused(answer) == ["ingest"]
+    own, foreign = (
+        chain.workspace / each["artifacts"]["probe"]["path"] for each in (first, answer)
+    )
+    for table in ("layers.parquet", "heads.parquet"):
+        assert (own / table).read_bytes() == (foreign / table).read_bytes()
+    assert not (foreign / "checkpoints.parquet").exists()
+
+
 def test_the_workspace_can_be_asked(chain: Chain, first: dict) -> None:
     part = next(published(chain).glob("part-*.parquet"))
     text = json.dumps(chain.answer("lineage", str(part)))

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.batch import batch_from_sequences
-from model.encoder import Encoder
-from tasks.probe.observe import real_tokens
+from tasks.probe.observe import Observable, real_tokens
 from tasks.probe.sample import Tokens
 from tasks.probe.table import Row, select
 from tasks.token_text import TokenText, visible
@@ -62,7 +61,7 @@ class HeadGrid:
 
 
 def observe_heads(
-    encoder: Encoder,
+    encoder: Observable,
     sentences: Sequence[Tokens],
     text: TokenText,
     *,
@@ -122,7 +121,9 @@ def _fit(sentences: Sequence[Tokens], num_heads: int) -> list[Tokens]:
 
 
 @torch.inference_mode()
-def _attention(encoder: Encoder, sentence: Tokens) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _attention(
+    encoder: Observable, sentence: Tokens
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Weights [K, H, L, L] of one sentence, and which of its tokens are text, [L]."""
     special = encoder.config
     batch = batch_from_sequences(

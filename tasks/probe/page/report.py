@@ -226,6 +226,7 @@ def _method_section(findings: Findings) -> Section:
     return Section(
         title="How it was measured",
         paragraphs=[
+            *(findings.notes or ()),
             f"Layer and head measures: {len(sample.documents):,} documents drawn from {SPLIT}, "
             f"{sample.num_tokens:,} leading tokens of them, one pass through the encoder in "
             "float32. Special tokens and padding are left out of all layer statistics. Layer 0 is "
@@ -237,16 +238,14 @@ def _method_section(findings: Findings) -> Section:
             "is left out in turn (delete-a-group jackknife, Student's t). They cover the choice of "
             "documents, not the chance of training; another training run could differ by more.",
             "Probes: ridge regression onto the labels on standardized means of the states of real "
-            "tokens, in closed form. Fitted on documents of train (the encoder was trained on "
-            "these, without the labels), strength and layer chosen on validation, scored on test. "
+            f"tokens, in closed form. Fitted on documents of train{_trained_words(findings)}, "
+            "strength and layer chosen on validation, scored on test. "
             "Each seed draws its own examples, random weights and shuffled labels.",
             f"Their intervals: the same jackknife over at most {MAX_PROBE_GROUPS} groups of test "
             "documents, with the variance between seeds added (Student's t with Satterthwaite's "
             "degrees of freedom): wide rather than narrow.",
-            "Random weights are drawn as for training, but their heads are not turned to "
-            "neighbours as `pretrain.initial_heads` may say; such layers change their input "
-            "little. Their layer and head measures "
-            f"use seed {findings.seeds[0]} alone.",
+            f"Random weights are drawn as for training{_random_words(findings)}. Their layer and "
+            f"head measures use seed {findings.seeds[0]} alone.",
             f"Word2Vec: skip-gram of the same tokens and width, {findings.static.num_tokens:,} "
             "tokens of train; each token has one vector, so it stands beside the embeddings.",
             *(_ablation_words(findings.guessing.ablation) if findings.guessing else []),
@@ -256,6 +255,19 @@ def _method_section(findings: Findings) -> Section:
             account_table(sorted({row.measure for row in (*findings.layers, *findings.heads)}))
         ],
     )
+
+
+def _trained_words(findings: Findings) -> str:
+    own = " (the encoder was trained on these, without the labels)"
+    return own if findings.notes is None else ""
+
+
+def _random_words(findings: Findings) -> str:
+    own = (
+        ", but their heads are not turned to neighbours as `pretrain.initial_heads` may say; such "
+        "layers change their input little"
+    )
+    return own if findings.notes is None else ""
 
 
 def _ablation_words(ablation: Ablation) -> list[str]:

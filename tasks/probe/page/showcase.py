@@ -18,6 +18,7 @@ from tasks.probe.page.word_neighbours import (
 )
 from tasks.probe.sample_words import Words
 from tasks.probe.static_vectors import StaticEncoder
+from tasks.probe.subject import AnyEncoder
 from tasks.token_text import TokenText
 
 _SHORT = 12  # tokens of a sentence whose numbers all are shown
@@ -30,7 +31,7 @@ class Showcase:
     Attributes:
         grid: every head over example sentences; None where there are no sentences.
         neighbours: of the words whose contexts set them apart most.
-        walk: one head over a short sentence; None where there is none.
+        walk: one head over a short sentence; None where there is none, and for a BERT.
     """
 
     grid: HeadGrid | None
@@ -38,7 +39,7 @@ class Showcase:
     walk: HeadWalk | None
 
 
-def showcase(encoder: Encoder, findings: Findings, text: TokenText) -> Showcase:
+def showcase(encoder: AnyEncoder, findings: Findings, text: TokenText) -> Showcase:
     """Choose and compute the examples.
 
     Args:
@@ -53,7 +54,7 @@ def showcase(encoder: Encoder, findings: Findings, text: TokenText) -> Showcase:
     )
 
 
-def _grid(encoder: Encoder, findings: Findings, text: TokenText) -> HeadGrid | None:
+def _grid(encoder: AnyEncoder, findings: Findings, text: TokenText) -> HeadGrid | None:
     sentences = example_sentences(findings.sample.documents, text)
     if not sentences:
         return None
@@ -66,7 +67,9 @@ def _grid(encoder: Encoder, findings: Findings, text: TokenText) -> HeadGrid | N
     )
 
 
-def _walk(encoder: Encoder, findings: Findings, text: TokenText) -> HeadWalk | None:
+def _walk(encoder: AnyEncoder, findings: Findings, text: TokenText) -> HeadWalk | None:
+    if not isinstance(encoder, Encoder):
+        return None  # the page shows rotary positions, and no biases
     for sentence in example_sentences(
         findings.sample.documents, text, num=1, min_tokens=4, max_tokens=_SHORT
     ):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tokenizers import Regex, Tokenizer, normalizers
 
 from model.errors import ArtifactError, CorpusError
-from tasks.tokenize import encode
+from tasks import token_batches
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.stage import TOKENIZE
 from tasks.tokens import TokenizedCorpus
@@ -82,7 +82,7 @@ def test_documents_have_their_names(tokens: TokenizedCorpus, split: str) -> None
 def test_names_do_not_depend_on_batches(
     inputs: dict[str, Path], tokens: TokenizedCorpus, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(encode, "BATCH_BYTES", 300)
+    monkeypatch.setattr(token_batches, "BATCH_BYTES", 300)
     TOKENIZE.run(context(CONFIG, inputs, tmp_path))
     every = range(len(tokens.documents("train")))
     small = TokenizedCorpus(tmp_path)
@@ -187,7 +187,7 @@ def test_a_second_attempt_over_the_first_gives_the_same_bytes(
 def test_batches_do_not_change_the_ids(
     inputs: dict[str, Path], output: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.setattr(encode, "BATCH_BYTES", 300)
+    monkeypatch.setattr(token_batches, "BATCH_BYTES", 300)
     TOKENIZE.run(context(CONFIG, inputs, tmp_path))
     small, whole = TokenizedCorpus(tmp_path), TokenizedCorpus(output)
     for split in ("train", "validation", "test"):
@@ -196,19 +196,19 @@ def test_batches_do_not_change_the_ids(
     assert files_of(tmp_path)["packing/train.arrow"] == files_of(output)["packing/train.arrow"]
 
 
-@given(st.lists(st.integers(0, 3 * encode.BATCH_BYTES), max_size=30))
+@given(st.lists(st.integers(0, 3 * token_batches.BATCH_BYTES), max_size=30))
 @settings(max_examples=100, deadline=None)
 def test_batches_cover_all_texts_in_bounded_portions(sizes: list[int]) -> None:
-    bounds = list(encode.batch_bounds(np.array(sizes, dtype=np.int64)))
+    bounds = list(token_batches.batch_bounds(np.array(sizes, dtype=np.int64)))
     assert [i for start, end in bounds for i in range(start, end)] == list(range(len(sizes)))
     for start, end in bounds:
         assert end > start
-        assert sum(sizes[start : end - 1]) <= encode.BATCH_BYTES
+        assert sum(sizes[start : end - 1]) <= token_batches.BATCH_BYTES
 
 
 def test_a_vocabulary_past_16_bits_gets_wider_ids() -> None:
-    assert str(encode.token_schema(65_536).field("token_ids").type.value_type) == "uint16"
-    assert str(encode.token_schema(65_537).field("token_ids").type.value_type) == "int32"
+    assert str(token_batches.token_schema(65_536).field("token_ids").type.value_type) == "uint16"
+    assert str(token_batches.token_schema(65_537).field("token_ids").type.value_type) == "int32"
 
 
 def test_a_split_without_documents_reads_as_empty(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError
 from model.huggingface import CONFIG_FILE
-from tasks.pretrain.tokenizer_files import SETTINGS_FILE
 from tasks.token_names import unknown_name
 
+SETTINGS_FILE = "tokenizer_config.json"
 NAMES_FILE = "special_tokens_map.json"  # beside tokenizer_config.json in transformers 4
 ROLES = ("pad", "unk", "cls", "sep", "mask")
 USUAL_NAMES = (SPECIAL_TOKENS, ("<pad>", "<unk>", "<s>", "</s>", "<mask>"))  # BERT's, RoBERTa's

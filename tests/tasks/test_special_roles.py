@@ -8,7 +8,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, models, processors
 
 from model.errors import ArtifactError
-from tasks.pretrain.special_roles import special_ids
+from tasks.special_roles import special_ids
 
 TOKENS = ["<s>", "</s>", "<pad>", "<mask>", "<unk>", "[CLS]", "[MASK]", "plain", "<|end|>"]
 IDS = {name: number for number, name in enumerate(TOKENS)}
