@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import show
+from flows import show, show_status
 from flows.config import load_config
 from flows.graph import STAGE_NAMES
 from flows.options import overrides
@@ -102,22 +102,18 @@ def release(options: argparse.Namespace) -> Answer:
     published = current(workspace)
     return {
         "current": published.id if published else None,
-        "releases": [each.model_dump(mode="json") for each in releases(workspace)],
+        "releases": [
+            each.model_dump(mode="json") | {"present": (workspace.path / each.export.path).exists()}
+            for each in releases(workspace)
+        ],
     }
 
 
 def status(options: argparse.Namespace) -> Answer:
     """``status``."""
-    from tasks.release.pointer import current
+    from flows.status import status_of
 
-    workspace = Workspace.open_existing(options.workspace)
-    published = current(workspace)
-    return {
-        "workspace": str(workspace.path),
-        "release": published.model_dump(mode="json") if published else None,
-        "runs": [each["run_id"] for each in workspace.runs()],
-        "artifacts": [_described(each) for each in Store(workspace).artifacts()],
-    }
+    return status_of(Workspace.open_existing(options.workspace))
 
 
 def lineage(options: argparse.Namespace) -> Answer:
@@ -130,12 +126,15 @@ def verify(options: argparse.Namespace) -> Answer:
     """``verify``.
 
     Raises:
-        ArtifactError: naming the first file that is not what its manifest says.
+        ArtifactError: naming the first file that is not what its manifest says, or what the
+            current release needs and is not there.
     """
     from model.errors import ArtifactError
+    from tasks.release.pointer import flaws_of_current
 
-    store = Store(Workspace.open_existing(options.workspace))
-    problems = store.verify_all()
+    workspace = Workspace.open_existing(options.workspace)
+    store = Store(workspace)
+    problems = [*store.verify_all(), *flaws_of_current(workspace)]
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise ArtifactError(f"{problems[0]}{more}: the next run sets it aside and rebuilds it")
@@ -146,7 +145,9 @@ def gc(options: argparse.Namespace) -> Answer:
     """``gc``."""
     store = Store(Workspace.open_existing(options.workspace))
     removed = store.collect_garbage(
-        dry_run=not options.yes, older_than_days=options.older_than_days
+        dry_run=not options.yes,
+        older_than_days=options.older_than_days,
+        keep_releases=options.keep_releases,
     )
     return {
         "deleted": options.yes,
@@ -155,10 +156,18 @@ def gc(options: argparse.Namespace) -> Answer:
 
 
 def doctor(options: argparse.Namespace) -> Answer:
-    """``doctor``."""
-    from flows.doctor import examine
+    """``doctor``.
 
-    return examine(options.workspace)
+    Raises:
+        CorpusmithError: a check failed; all of them have been shown on standard error then.
+    """
+    from flows.doctor import examine, verdict
+
+    answer = examine(options.workspace)
+    if failure := verdict(answer):
+        show.doctor(answer, to_stderr=True)
+        raise failure
+    return answer
 
 
 def deploy(options: argparse.Namespace) -> Answer:
@@ -185,7 +194,7 @@ COMMANDS = {
     "explain": Command(explain, show.explain),
     "embed": Command(embed, show.embed),
     "release": Command(release, show.release),
-    "status": Command(status, show.status),
+    "status": Command(status, show_status.status),
     "lineage": Command(lineage, show.lineage),
     "verify": Command(verify, show.verify),
     "gc": Command(gc, show.gc),
@@ -200,9 +209,3 @@ def _config(options: argparse.Namespace) -> Any:
     if options.paths:
         given.setdefault("ingest", {})["paths"] = options.paths
     return load_config(options.config, given)
-
-
-def _described(artifact: Any) -> Answer:
-    seconds = artifact.manifest.information.get("seconds")
-    size = sum(file.bytes for file in artifact.manifest.files)
-    return {**artifact.ref.model_dump(mode="json"), "seconds": seconds, "bytes": size}

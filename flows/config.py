@@ -54,6 +54,18 @@ class WorkersConfig(BaseModel):
     )
 
 
+class NotifyConfig(BaseModel):
+    """Who is told of runs that failed and of new releases."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    block: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9-]+/[a-z0-9-]+$",
+        description="a notification block saved in Prefect, as TYPE/NAME: slack-webhook/ops",
+    )
+
+
 class PipelineConfig(BaseModel):
     """All settings of the chain. Each section has defaults that fit a small corpus."""
 
@@ -70,6 +82,7 @@ class PipelineConfig(BaseModel):
     privacy: PrivacyConfig = PrivacyConfig()
     tracking: TrackingConfig = TrackingConfig()
     workers: WorkersConfig = WorkersConfig()
+    notify: NotifyConfig = NotifyConfig()
 
 
 def presets() -> list[str]:

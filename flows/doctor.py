@@ -1,51 +1,61 @@
-"""Examines this machine and installation before a user finds out in the middle of a night."""
+"""Examines this machine, installation and its servers before a night's run finds out."""
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from flows.checks.check import Check, check
+from flows.checks.clock import clock_check
+from flows.checks.place import disk_check, nearest_folder, permission_check
+from flows.checks.ports import port_check
+from flows.checks.servers import given_servers, server_checks
 from model.errors import CorpusmithError
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "prefect", "mlflow")
-MIN_FREE_BYTES = 2_000_000_000
 MIN_MEMORY_BYTES = 4_000_000_000
+MIN_GPU_FREE_FRAC = 0.5
+DRIVER_TIMEOUT_S = 10.0
 
 
 def examine(workspace: str) -> dict[str, Any]:
-    """Every check with what was found.
-
-    Raises:
-        CorpusmithError: when a check fails, naming it.
-    """
+    """Every check with what was found; takes some seconds, most of them to load torch."""
+    place = nearest_folder(workspace)
+    servers = given_servers()
     checks = [
         _python(),
         _libraries(),
         _orchestrator(),
         _memory(),
-        _disk(Path(workspace)),
+        permission_check(place),
+        disk_check(place),
         _devices(),
+        *server_checks(servers),
+        port_check(),
+        clock_check(place, servers),
     ]
-    failed = [check for check in checks if not check["ok"]]
-    if failed:
-        raise CorpusmithError("; ".join(f"{check['name']}: {check['finding']}" for check in failed))
     return {"checks": checks}
 
 
-def _check(name: str, ok: bool, finding: str) -> dict[str, Any]:
-    return {"name": name, "ok": ok, "finding": finding}
+def verdict(answer: dict[str, Any]) -> CorpusmithError | None:
+    """What to raise where a check has failed: all that did, each with what to do about it."""
+    failed = [f"{each['name']}: {each['finding']}" for each in answer["checks"] if not each["ok"]]
+    return CorpusmithError("; ".join(failed)) if failed else None
 
 
-def _python() -> dict[str, Any]:
-    return _check("python", sys.version_info >= (3, 11), platform.python_version())
+def _python() -> Check:
+    fits = sys.version_info >= (3, 11)
+    advice = "" if fits else ": at least 3.11 is needed"
+    return check("python", fits, platform.python_version() + advice)
 
 
-def _libraries() -> dict[str, Any]:
+def _libraries() -> Check:
     found, missing = [], []
     for name in LIBRARIES:
         try:
@@ -53,43 +63,67 @@ def _libraries() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        return _check("libraries", False, f"{', '.join(missing)} missing: run `make .venv`")
-    return _check("libraries", True, ", ".join(found))
+        return check("libraries", False, f"{', '.join(missing)} missing: run `make .venv`")
+    return check("libraries", True, ", ".join(found))
 
 
-def _orchestrator() -> dict[str, Any]:
+def _orchestrator() -> Check:
     """Prefect's server cannot be imported beside some versions of fastapi."""
     version = importlib.metadata.version("fastapi")
     major, minor = (int(part) for part in version.split(".")[:2])
     fits = (major, minor) == (0, 139)
     advice = "" if fits else ": Prefect needs 0.139, run `make .venv`"
-    return _check("fastapi", fits, version + advice)
+    return check("fastapi", fits, version + advice)
 
 
-def _memory() -> dict[str, Any]:
+def _memory() -> Check:
     total = psutil.virtual_memory().total
     enough = total >= MIN_MEMORY_BYTES
     finding = f"{total / 1e9:.1f} GB, {os.cpu_count()} processors"
-    return _check("memory", enough, finding if enough else f"{finding}: at least 4 GB are needed")
+    return check("memory", enough, finding if enough else f"{finding}: at least 4 GB are needed")
 
 
-def _disk(workspace: Path) -> dict[str, Any]:
-    place = workspace.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    writable = os.access(place, os.W_OK)
-    finding = f"{free / 1e9:.1f} GB free at {place}"
-    if not writable:
-        return _check("disk", False, f"{place} cannot be written: choose another --workspace")
-    enough = free >= MIN_FREE_BYTES
-    return _check("disk", enough, finding if enough else f"{finding}: at least 2 GB are needed")
-
-
-def _devices() -> dict[str, Any]:
+def _devices() -> Check:
+    """The GPUs torch can use; a warning where it cannot use the driver's, or one is full."""
+    if importlib.util.find_spec("torch") is None:
+        return check("devices", "warning", "not known without torch")
     import torch
 
-    if torch.cuda.is_available():
-        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-        return _check("devices", True, ", ".join(names))
-    return _check("devices", True, "processor only")
+    if not torch.cuda.is_available():
+        return _without_gpu(torch.version.cuda)
+    told, full = [], []
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        told.append(f"{name}, {free / 1e9:.0f} of {total / 1e9:.0f} GB free")
+        if free < MIN_GPU_FREE_FRAC * total:
+            full.append(f"GPU {index}")
+    finding = f"{'; '.join(told)}; CUDA {torch.version.cuda}"
+    if full:
+        advice = f"others use {', '.join(full)}: see nvidia-smi"
+        return check("devices", "warning", f"{finding}; {advice}")
+    return check("devices", True, finding)
+
+
+def _without_gpu(cuda: str | None) -> Check:
+    names = _driver_gpus()
+    if not names:
+        return check("devices", True, "processor only")
+    why = "the driver is too old for it" if cuda else "it was built without CUDA"
+    advice = f"install a torch that fits: the driver has {', '.join(names)}"
+    return check("devices", "warning", f"torch {why}, so that it runs on the processor: {advice}")
+
+
+def _driver_gpus() -> list[str]:
+    """The GPUs that the driver's own program names; none where there is no such program."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=DRIVER_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return answer.stdout.splitlines()

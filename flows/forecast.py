@@ -12,6 +12,7 @@ from rich.console import Console
 from flows import stages
 from flows.config import PipelineConfig
 from flows.graph import StageName
+from flows.links import flow_run_tags
 from flows.perform import perform_stage, run_name
 from flows.pipeline import describe, pipeline
 from flows.session import Session, session
@@ -48,12 +49,13 @@ def plan_forecast(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> 
         workspace,
         experiment=config.tracking.experiment,
         params=config.model_dump(mode="json"),
-        tags={"prefect.flow_run_id": flow_run_id},
+        tags=flow_run_tags(),
+        flow="forecast",
     ) as run:
         with tags("corpusmith", run.run_id):
             forecast(settings, evaluations, workspace=workspace)
         record = describe(run, flow_run_id)
-        run.workspace.write_run(run.run_id, record)
+        run.record |= record
         return record | {"runs": runs} | _told(run)
 
 

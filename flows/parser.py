@@ -100,14 +100,21 @@ def _add_release_commands(commands: "_Commands[_Parser]") -> None:
 
 
 def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:
-    _command(commands, "status", "artifacts, runs and the release of a workspace")
+    _command(commands, "status", "runs, stages, release, embeddings and disk of a workspace")
     lineage = _command(commands, "lineage", "the chain from a file back to its sources")
     lineage.add_argument("path", metavar="PATH", help="an artifact or any file inside one")
     _command(commands, "verify", "check every file of every artifact against its hash")
     gc = _command(commands, "gc", "list, or delete, what nothing refers to")
     gc.add_argument("--yes", action="store_true", help="delete; without it nothing is touched")
     gc.add_argument("--older-than-days", type=float, default=7.0, metavar="DAYS", help="default: 7")
-    _command(commands, "doctor", "check this machine and installation")
+    gc.add_argument(
+        "--keep-releases",
+        type=int,
+        default=3,
+        metavar="N",
+        help="the current release and the N newest keep what they need (default: 3)",
+    )
+    _command(commands, "doctor", "check this machine, installation and servers")
     deploy = _command(
         commands, "deploy", "register work pools and deployments with the server at PREFECT_API_URL"
     )

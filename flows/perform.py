@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import task
-from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.graph import StageName, load_stage
+from flows.links import flow_run_tags
+from flows.pages import StagePages
 from flows.reporting import StageReporter
 from flows.session import PartOf, Session, session
 from tasks.execute import Outcome, execute
@@ -19,6 +20,9 @@ from tasks.stage import Stage
 from tasks.store.artifact import ArtifactRef
 from tasks.tracking import StageTrack
 from tasks.tracking.examples import Examples, remove_sent
+
+_CORPUS_STAGE = "ingest"
+_DATA_CONTEXT = {"probe": "evaluation", "evaluate": "evaluation", "export": "embedded"}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -48,22 +52,28 @@ def perform_stage(
         The artifact's reference; as a Prefect state named "Reused" where nothing had to be done.
     """
     name, params = stage.name, config.model_dump(mode="json")
+    tags = flow_run_tags()
     with session(
         workspace,
         experiment=part_of.experiment if part_of else "corpusmith",
         params={name: params},
-        tags={"prefect.flow_run_id": str(flow_run.id), **(part_of.tags if part_of else {})},
+        tags=tags | (part_of.tags if part_of else {}),
         may_quote=bool(part_of and part_of.may_quote),
         has_begun=bool(inputs),
+        flow=name,
     ) as run:
-        with (
-            run.tracker.stage(name, params) as track,
-            StageReporter(name, track, run.console, _examples(run, track)) as report,
-        ):
-            outcome = execute(
-                stage, config, inputs, store=run.store, report=report, map_shards=map_as_tasks
-            )
+        with run.tracker.stage(name, params) as track:
+            for key, value in tags.items():
+                track.tag(key, value)
+            pages = StagePages(name, run, track)
+            examples = _examples(run, track)
+            with StageReporter(name, track, run.console, examples, pages) as report:
+                outcome = execute(
+                    stage, config, inputs, store=run.store, report=report, map_shards=map_as_tasks
+                )
             _record(stage, outcome, run, track)
+            pages.finish(outcome)
+        run.links.make_known()
         if outcome.reused:
             return Completed(name="Reused", message=outcome.ref.path, data=outcome.ref)
         return outcome.ref
@@ -108,14 +118,29 @@ def _record(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> 
     track.tag("corpusmith.content_id", outcome.ref.content_id)
     track.metrics(outcome.metrics)
     folder = run.workspace.path / outcome.ref.path
-    if stage.name == "ingest":
-        track.dataset("corpus", outcome.ref.content_id, outcome.ref.path, "training")
+    _name_data(stage, outcome, run, track)
     if not outcome.reused:
         quoting = stage.quoting_files if run.may_quote else ()
         for file in (*stage.tracked_files, *quoting):
             if (folder / file).exists():  # some settings leave a file out
                 track.artifact(folder / file, None)
-    rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
-    create_table_artifact(
-        table=rows, key=f"{stage.name}-metrics", description=f"`{outcome.ref.path}`"
-    )
+
+
+def _name_data(stage: Stage, outcome: Outcome, run: Session, track: StageTrack) -> None:
+    """Name the data the stage read or made, so that runs of the same data find each other."""
+    made, corpus = outcome.ref, run.outcomes.get(_CORPUS_STAGE)
+    if corpus:
+        context = _DATA_CONTEXT.get(stage.name, "training")
+        is_new = stage.name == _CORPUS_STAGE
+        track.dataset(
+            "corpus",
+            corpus.ref.content_id,
+            corpus.ref.path,
+            context,
+            profile=corpus.metrics,
+            of_parent=is_new,
+        )
+    if stage.name == "export":
+        track.dataset(
+            "embeddings", made.content_id, made.path, "published", profile=outcome.metrics
+        )

@@ -12,9 +12,12 @@ from flows import stages
 from flows.config import PipelineConfig
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
 from flows.graph import ARTIFACT, StageName, stages_for, upstream_of
+from flows.links import flow_run_tags
+from flows.notify import tell_of_failure, tell_of_release
 from flows.perform import run_name
-from flows.session import Session, session
-from tasks.release.pointer import Release, publish
+from flows.registration import register
+from flows.session import Session, describe_outcome, session
+from tasks.release.pointer import Release, current, publish
 from tasks.store.artifact import ArtifactRef
 
 MODEL_NAME = "corpusmith-embedder"
@@ -30,7 +33,13 @@ FLOWS: dict[StageName, Flow[..., Any]] = {
 }
 
 
-@flow(flow_run_name=run_name, persist_result=True, result_serializer="json")
+@flow(
+    flow_run_name=run_name,
+    persist_result=True,
+    result_serializer="json",
+    on_failure=[tell_of_failure],
+    on_crashed=[tell_of_failure],
+)
 def pipeline(
     config: PipelineConfig, workspace: str = stages.WORKSPACE, until: StageName | None = None
 ) -> dict[str, Any]:
@@ -45,16 +54,19 @@ def pipeline(
         workspace,
         experiment=config.tracking.experiment,
         params=config.model_dump(mode="json"),
-        tags={"prefect.flow_run_id": flow_run_id},
+        tags=flow_run_tags(),
         may_quote=config.privacy.examples,
     ) as run:
         with tags("corpusmith", run.run_id):
             made = run_stages(config, workspace, until, run)
         record = describe(run, flow_run_id)
         if until is None:
+            before = current(run.workspace)
             release = publish_release(run, made)
             record["release"] = release.model_dump(mode="json")
-        run.workspace.write_run(run.run_id, record)
+            if before is None or before.id != release.id:
+                tell_of_release(config.notify.block, run, release)
+        run.record |= record
         return record
 
 
@@ -84,14 +96,7 @@ def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "workspace": str(run.workspace.path),
-        "artifacts": {
-            name: {
-                **outcome.ref.model_dump(mode="json", include={"input_id", "content_id", "path"}),
-                "reused": outcome.reused,
-                "seconds": outcome.seconds,
-            }
-            for name, outcome in run.outcomes.items()
-        },
+        "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
         "metrics": {
             f"{name}/{metric}": value
             for name, outcome in run.outcomes.items()
@@ -114,8 +119,5 @@ def publish_release(run: Session, made: dict[StageName, ArtifactRef]) -> Release
         return publish(run.workspace, embedder=made["tune"], export=made["export"], scores=scores)
 
     release = switch()
-    metadata = {"content_id": release.embedder.content_id, "release": str(release.id)}
-    folder = run.workspace.path / release.embedder.path
-    run.tracker.register_embedder(folder, MODEL_NAME, metadata)
-    run.tracker.set_champion(MODEL_NAME, metadata)
+    register(run, release, MODEL_NAME)
     return release

@@ -2,23 +2,17 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from uuid import UUID
 
-from prefect.artifacts import (
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.logging import get_run_logger
 from rich.console import Console
 from rich.live import Live
 
+from flows.pages import StagePages
 from flows.progress_line import ProgressLine
 from model.errors import CorpusmithError
 from tasks.tracking import StageTrack
 from tasks.tracking.examples import Examples
 
-PREFECT_SECONDS = 5.0  # each update is a call to the API
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
 
@@ -30,10 +24,16 @@ class StageReporter:
         track: the stage's run of the tracker.
         console: of the terminal.
         examples: takes pages that quote documents; None while the user does not allow them.
+        pages: the stage's own in Prefect; None where no flow is running.
     """
 
     def __init__(
-        self, stage: str, track: StageTrack, console: Console, examples: Examples | None = None
+        self,
+        stage: str,
+        track: StageTrack,
+        console: Console,
+        examples: Examples | None = None,
+        pages: StagePages | None = None,
     ) -> None:
         self._stage = stage
         self._track = track
@@ -41,14 +41,13 @@ class StageReporter:
         self._examples = examples
         self._log = get_run_logger()
         self._progress = _Progress(stage, console)
-        self._artifact = _ProgressArtifact(stage)
+        self._pages = pages
 
     def __enter__(self) -> "StageReporter":
         return self
 
     def __exit__(self, *way_out: object) -> None:
         self._progress.close()
-        self._artifact.close()
 
     def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         self._track.metrics(values, step=step)
@@ -56,10 +55,12 @@ class StageReporter:
 
     def progress(self, done: int, total: int, unit: str) -> None:
         self._progress.show(done, total, unit)
-        self._artifact.show(done, total)
+        if self._pages:
+            self._pages.progress(done, total)
 
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
-        create_table_artifact(table=[dict(row) for row in rows], key=f"{self._stage}-{name}")
+        if self._pages:
+            self._pages.table(name, rows)
 
     def example(self, name: str, text: str) -> None:
         if not self._examples:
@@ -107,30 +108,3 @@ class _Progress:
         if not self._live:
             self._live = Live(self._line, console=self._console, transient=True)
             self._live.start()
-
-
-class _ProgressArtifact:
-    """The stage's progress on its Prefect page."""
-
-    def __init__(self, stage: str) -> None:
-        self._stage = stage
-        self._id: UUID | None = None
-        self._last_s = time.monotonic()
-
-    def show(self, done: int, total: int) -> None:
-        if time.monotonic() - self._last_s >= PREFECT_SECONDS:
-            self._send(100.0 * done / max(total, 1))
-
-    def close(self) -> None:
-        if self._id:
-            self._send(100.0)
-
-    def _send(self, percent: float) -> None:
-        self._last_s = time.monotonic()
-        if self._id:
-            update_progress_artifact(self._id, progress=percent)
-        else:
-            created = create_progress_artifact(
-                progress=percent, key=f"{self._stage}-progress", description=f"{self._stage}"
-            )
-            self._id = created if isinstance(created, UUID) else None

@@ -78,6 +78,11 @@ def _start_own(home: Path) -> PrefectApi:
     return PrefectApi(f"{url}/api", _own)
 
 
+def is_own_server() -> bool:
+    """Whether Prefect's API is the server that this process started, and ends with it."""
+    return _own is not None and os.environ.get("PREFECT_API_URL", "").startswith(_own.url)
+
+
 @atexit.register
 def stop_prefect() -> None:
     """End our own API server, if there is one.

@@ -14,11 +14,15 @@ from prefect.runtime import deployment
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from model.errors import RequestError
+from flows.links import Links
+from model.errors import CorpusmithError, RequestError
 from tasks.execute import Outcome
+from tasks.store.run_records import COMPLETED, FAILED, STOPPED, WHOLE_CHAIN, begun, ended
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tasks.tracking import Tracker, open_tracker
+
+_STATES = {"FINISHED": COMPLETED, "FAILED": FAILED, "KILLED": STOPPED}  # MLflow's, and ours
 
 _current: ContextVar["Session | None"] = ContextVar("corpusmith_session", default=None)
 
@@ -53,6 +57,8 @@ class Session:
 
     Attributes:
         may_quote: whether the user lets text of documents go to the tracker.
+        record: what is written of the run beside its state, JSON values.
+        links: from Prefect's pages to the tracker's.
     """
 
     run_id: str
@@ -61,7 +67,13 @@ class Session:
     tracker: Tracker
     console: Console
     may_quote: bool
+    links: Links
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def warn(self, text: str) -> None:
+        """Say one line that must not be missed."""
+        self.console.print(text, style="yellow", markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -73,8 +85,11 @@ def session(
     tags: Mapping[str, str],
     may_quote: bool = False,
     has_begun: bool = False,
+    flow: str = WHOLE_CHAIN,
 ) -> Iterator[Session]:
     """The run in progress if there is one, else a new one that ends with this block.
+
+    The workspace has a record of it from its first moment on.
 
     Args:
         workspace: its place; on a worker it must not depend on the folder the worker runs in.
@@ -83,6 +98,7 @@ def session(
         tags: of the tracker's run.
         may_quote: whether text of documents may go to the tracker.
         has_begun: whether artifacts to read must be in the workspace already.
+        flow: what runs, for the record.
 
     Raises:
         RequestError: the workspace is not to be seen from here, or cannot serve.
@@ -93,6 +109,7 @@ def session(
         return
     place = _place(workspace, has_begun=has_begun)
     opened = _open(place, experiment, params, tags, may_quote)
+    _begin_record(opened, flow, tags)
     token = _current.set(opened)
     status = "KILLED"
     try:
@@ -103,7 +120,36 @@ def session(
         raise
     finally:
         _current.reset(token)
+        _end_record(opened, status)
         opened.tracker.close(status)
+        if status != "KILLED":  # whoever killed us will not wait
+            opened.links.make_known()
+
+
+def _begin_record(run: Session, flow: str, tags: Mapping[str, str]) -> None:
+    flow_run_id = tags.get("prefect.flow_run_id")
+    run.record |= begun(run.run_id, flow) | {"prefect": {"flow_run_id": flow_run_id}}
+    run.workspace.write_run(run.run_id, run.record)
+    if flow_run_id:
+        run.links.add("mlflow-run", flow_run_id)
+
+
+def _end_record(run: Session, status: str) -> None:
+    """What was made stands in the record however the run ended, so that nothing deletes it."""
+    made = {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()}
+    record = ended(run.record | {"artifacts": made}, _STATES[status])
+    try:
+        run.workspace.write_run(run.run_id, record)
+    except (OSError, CorpusmithError) as error:
+        if status == "FINISHED":
+            raise
+        run.warn(f"the record of this run could not be written: {error}")
+
+
+def describe_outcome(outcome: Outcome) -> dict[str, Any]:
+    """What became of a stage, as records and answers tell it."""
+    ref = outcome.ref.model_dump(mode="json", include={"input_id", "content_id", "path"})
+    return {**ref, "reused": outcome.reused, "seconds": outcome.seconds}
 
 
 def _place(location: str, *, has_begun: bool) -> Workspace:
@@ -146,4 +192,5 @@ def _open(
         params=params,
         warn=warn,
     )
-    return Session(run_id, workspace, store, tracker, console, may_quote)
+    links = Links(tracker, warn)
+    return Session(run_id, workspace, store, tracker, console, may_quote, links)

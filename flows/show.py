@@ -113,22 +113,8 @@ def release(answer: Answer) -> None:
         console.print("nothing is published yet: `corpusmith run` publishes")
     for each in answer["releases"]:
         mark = "*" if each["id"] == answer["current"] else " "
-        console.print(f"{mark} {each['id']}  {each['export']['path']}", markup=False)
-
-
-def status(answer: Answer) -> None:
-    """The artifacts there are, the runs, and what is published."""
-    console = Console()
-    table = Table(title=answer["workspace"], title_justify="left", box=None)
-    for column in ("stage", "artifact", "MB", "seconds"):
-        table.add_column(column, justify="right" if column in ("MB", "seconds") else "left")
-    for each in answer["artifacts"]:
-        size = f"{each['bytes'] / 1e6:.1f}"
-        table.add_row(each["stage"], each["path"], size, str(each["seconds"]))
-    console.print(table)
-    console.print(f"runs: {len(answer['runs'])}")
-    published = answer["release"]
-    console.print(f"release: {published['id'] if published else 'none yet'}")
+        gone = "" if each["present"] else "  (no longer here)"
+        console.print(f"{mark} {each['id']}  {each['export']['path']}{gone}", markup=False)
 
 
 def lineage(answer: Answer) -> None:
@@ -161,12 +147,14 @@ def gc(answer: Answer) -> None:
     console.print(f"{len(answer['paths'])} folders, {total:.1f} MB {done}")
 
 
-def doctor(answer: Answer) -> None:
+def doctor(answer: Answer, *, to_stderr: bool = False) -> None:
     """Each check with its finding."""
-    console = Console()
+    console = Console(stderr=to_stderr, soft_wrap=True)
+    marks = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
+    styles = {"ok": None, "warning": "yellow", "failed": "red"}
     for check in answer["checks"]:
-        mark = "ok  " if check["ok"] else "FAIL"
-        console.print(f"{mark} {check['name']}: {check['finding']}", markup=False, highlight=False)
+        line = f"{marks[check['state']]} {check['name']}: {check['finding']}"
+        console.print(line, style=styles[check["state"]], markup=False, highlight=False)
 
 
 def deploy(answer: Answer) -> None:
@@ -250,13 +238,14 @@ def _artifact_table(answer: Answer) -> Table:
     table.add_column("measured", overflow="fold")
     for stage, made in answer["artifacts"].items():
         name = f"{made['input_id'][:12]}{' reused' if made['reused'] else ''}"
-        measured = _headline(stage, answer["metrics"])
+        measured = headline(stage, answer["metrics"])
         table.add_row(stage, f"{made['seconds']:.1f}", name, Text(measured))
     return table
 
 
-def _headline(stage: str, metrics: dict[str, float]) -> str:
-    named = [(name, metrics.get(f"{stage}/{name}")) for name in HEADLINES[stage]]
+def headline(stage: str, metrics: dict[str, float]) -> str:
+    """A stage's few numbers that a reader wants first, from metrics named ``stage/name``."""
+    named = [(name, metrics.get(f"{stage}/{name}")) for name in HEADLINES.get(stage, ())]
     return ", ".join(f"{name} {_number(value)}" for name, value in named if value is not None)
 
 

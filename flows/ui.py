@@ -53,7 +53,7 @@ def start_ui(
     addresses: dict[str, str] = {}
     servers: list[LocalServer] = []
     tracking = locate(state)
-    if tracking.uri.startswith(("http://", "https://")):
+    if tracking.is_server:
         addresses["mlflow"] = tracking.public_uri
     else:
         servers.append(_start_mlflow(state, tracking.uri, free_port(mlflow_port)))

@@ -19,7 +19,7 @@ from tasks.store.canonical import plain_json
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
-__all__ = ["Release", "current", "publish", "releases"]
+__all__ = ["Release", "current", "flaws_of_current", "publish", "releases"]
 
 
 def current(workspace: Workspace) -> Release | None:
@@ -88,6 +88,29 @@ def publish(
             release = before
         point_link(workspace, release)
     return release
+
+
+def flaws_of_current(workspace: Workspace) -> list[str]:
+    """What the current release names that is not there as it was published, one line each.
+
+    Looks at manifests only; `Store.verify_all` reads the files.
+
+    Raises:
+        ArtifactError: the pointer is damaged or of a newer format.
+    """
+    release = current(workspace)
+    if release is None:
+        return []
+    named = [ref for ref in (release.embedder, release.export, release.corpus) if ref]
+    return [f"release {release.id}: {flaw}" for ref in named for flaw in _flaws(workspace, ref)]
+
+
+def _flaws(workspace: Workspace, ref: ArtifactRef) -> list[str]:
+    try:
+        found = Store(workspace).get(ref.stage, ref.input_id).ref
+    except ArtifactError as error:
+        return [str(error)]
+    return [] if found == ref else [f"{ref.path} has other content than {ref.content_id}"]
 
 
 def _matched_export(workspace: Workspace, embedder: ArtifactRef, export: ArtifactRef) -> Artifact:

@@ -18,7 +18,9 @@ from tasks.store.identity import stage_of_input
 from tasks.store.lease import is_held, read_newest, try_lease
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
+from tasks.store.run_records import COMPLETED, WHOLE_CHAIN, is_going_on_here, state_of
 
+KEPT_RELEASES = 3  # to go back to
 _TRASH = ".trash"
 _DAY_S = 86_400.0
 
@@ -33,17 +35,20 @@ class Garbage:
     request: Key | None
 
 
-def find_garbage(lookup: Lookup, older_than_days: float) -> list[Garbage]:
+def find_garbage(
+    lookup: Lookup, older_than_days: float, keep_releases: int = KEPT_RELEASES
+) -> list[Garbage]:
     """Staging without a live lease, quarantined folders and unreferenced artifacts, if old enough.
 
-    An artifact is referenced by the current release and by the newest run, and by what those
+    An artifact is referenced by the current release, by the newest `keep_releases` of all that
+    there were, by the newest run that was completed and those after it, and by what all these
     were made from. While any work is going on no artifact is garbage: it may be needed next.
 
     Raises:
-        ArtifactError: the current release or a run record cannot be read, so nothing is certain.
+        ArtifactError: a kept release or a run record cannot be read, so nothing is certain.
     """
     before_s = time.time() - older_than_days * _DAY_S
-    found = [*_staging(lookup), *_quarantined(lookup), *_unreferenced(lookup)]
+    found = [*_staging(lookup), *_quarantined(lookup), *_unreferenced(lookup, keep_releases)]
     return [garbage for garbage in found if _changed_at(garbage.path) <= before_s]
 
 
@@ -95,17 +100,19 @@ def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
         yield Garbage(folder, None)
 
 
-def _unreferenced(lookup: Lookup) -> Iterator[Garbage]:
+def _unreferenced(lookup: Lookup, keep_releases: int) -> Iterator[Garbage]:
     if any(is_held(read_newest(path)) for path in _folders(lookup.workspace.leases, depth=2)):
         return
-    needed = _needed(lookup)
+    if any(map(is_going_on_here, lookup.workspace.runs())):  # between two stages it holds none
+        return
+    needed = _needed(lookup, keep_releases)
     for folder in _folders(lookup.workspace.artifacts, depth=2):
         if (folder.parent.name, folder.name) not in needed:
             yield Garbage(folder, (folder.parent.name, folder.name))
 
 
-def _needed(lookup: Lookup) -> set[Key]:
-    waiting = [*_released(lookup), *_recorded(lookup)]
+def _needed(lookup: Lookup, keep_releases: int) -> set[Key]:
+    waiting = [*_released(lookup, keep_releases), *_recorded(lookup)]
     needed: set[Key] = set()
     while waiting:
         key = waiting.pop()
@@ -124,27 +131,30 @@ def _inputs(lookup: Lookup, key: Key) -> list[Key]:
     return [(stage_of_input(name), input_id) for name, input_id in inputs.items()]
 
 
-def _released(lookup: Lookup) -> list[Key]:
-    path = lookup.workspace.current_release
-    try:
-        release = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read, so nothing is deleted: publish again"
-        ) from error
-    return [key for value in release.values() for key in _keys(value)]
+def _released(lookup: Lookup, keep_releases: int) -> Iterator[Key]:
+    workspace = lookup.workspace
+    newest = sorted((workspace.published / "releases").glob("[0-9]*.json"), reverse=True)
+    for path in (workspace.current_release, *newest[:keep_releases]):
+        try:
+            release = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"{path} cannot be read, so nothing is deleted: publish again"
+            ) from error
+        yield from (key for value in release.values() for key in _keys(value))
 
 
-def _recorded(lookup: Lookup) -> list[Key]:
-    runs = lookup.workspace.runs()
-    if not runs:
-        return []
-    artifacts = runs[-1].get("artifacts", [])
-    if isinstance(artifacts, Mapping):
-        artifacts = [{"stage": stage, **ref} for stage, ref in artifacts.items()]
-    return [key for value in artifacts for key in _keys(value)]
+def _recorded(lookup: Lookup) -> Iterator[Key]:
+    """What the newest completed run used, and those after it, which may be run again."""
+    for record in reversed(lookup.workspace.runs()):
+        artifacts = record.get("artifacts", [])
+        if isinstance(artifacts, Mapping):
+            artifacts = [{"stage": stage, **ref} for stage, ref in artifacts.items()]
+        yield from (key for value in artifacts for key in _keys(value))
+        if state_of(record) == COMPLETED and record.get("flow", WHOLE_CHAIN) == WHOLE_CHAIN:
+            return
 
 
 def _keys(value: Any) -> Iterator[Key]:

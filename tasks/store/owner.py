@@ -43,6 +43,11 @@ def is_known_dead(owner: Owner) -> bool:
     return started != owner.started
 
 
+def is_alive_here(owner: Owner) -> bool:
+    """True where it runs on this machine now; what runs on another one cannot be seen."""
+    return owner.machine == _this_machine() and _started(owner.pid) == owner.started
+
+
 @cache
 def _this_machine() -> str:
     boot = _text(_PROC / "sys/kernel/random/boot_id")

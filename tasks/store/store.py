@@ -19,7 +19,7 @@ from pathlib import Path
 
 from model.errors import ArtifactError
 from tasks.store.artifact import Artifact, ArtifactRef
-from tasks.store.garbage import delete, find_garbage, sized
+from tasks.store.garbage import KEPT_RELEASES, delete, find_garbage, sized
 from tasks.store.identity import Identity
 from tasks.store.lease import PACE, Lease, Pace, hold_lease
 from tasks.store.lineage import Link, lineage_of
@@ -169,17 +169,26 @@ class Store:
         return lineage_of(self._lookup, path)
 
     def collect_garbage(
-        self, *, dry_run: bool = True, older_than_days: float = 7.0
+        self,
+        *,
+        dry_run: bool = True,
+        older_than_days: float = 7.0,
+        keep_releases: int = KEPT_RELEASES,
     ) -> list[tuple[Path, int]]:
         """The folders nothing refers to, with their bytes; deleted unless `dry_run`.
 
+        Args:
+            dry_run: only say what would go.
+            older_than_days: what is younger stays.
+            keep_releases: how many of the newest releases keep what they need; the current one
+                always does.
+
         Raises:
-            ArtifactError: the current release or a run record cannot be read; nothing is deleted.
+            ArtifactError: a kept release or a run record cannot be read; nothing is deleted.
         """
-        found = [
-            (garbage, sized(garbage)) for garbage in find_garbage(self._lookup, older_than_days)
-        ]
-        return [size for garbage, size in found if dry_run or delete(self._lookup, garbage)]
+        garbage = find_garbage(self._lookup, older_than_days, keep_releases)
+        found = [(each, sized(each)) for each in garbage]
+        return [size for each, size in found if dry_run or delete(self._lookup, each)]
 
     def _folders(self, stage: str = "*") -> list[Path]:
         return sorted(

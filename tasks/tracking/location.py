@@ -24,6 +24,11 @@ class Location:
     is_embedded: bool = False
 
     @property
+    def is_server(self) -> bool:
+        """Whether it speaks HTTP, so that its pages are there to be looked at."""
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
     def public_uri(self) -> str:
         """The address without a user's name and password."""
         return without_password(self.uri)
@@ -61,6 +66,14 @@ def experiment_name(asked: str) -> str:
 def without_password(text: str) -> str:
     """The text with ``user:password@`` taken out of every address in it."""
     return re.sub(r"(?<=://)[^/@\s]+@", "", text)
+
+
+def run_page(location: Location, experiment_id: str, run_id: str) -> str | None:
+    """The address of a run's page; None where there is no server that would show it."""
+    if not location.is_server:
+        return None
+    server = location.public_uri.rstrip("/")
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def prepare_environment() -> None:

@@ -32,13 +32,12 @@ from tasks.tracking.records import (
     RunStarted,
     Tagged,
 )
-from tasks.tracking.registry import ModelRegistry
+from tasks.tracking.registry import MAX_DIGEST_CHARACTERS, ModelRegistry
 from tasks.tracking.relocate import relocate
 from tasks.tracking.sink import Refused
 
 TRACK_TAG = "corpusmith.track_id"  # run id and number: finds a run we may have made before
 MAX_METRICS, MAX_PARAMS = 1000, 100  # of MLflow, per request
-MAX_DIGEST_CHARACTERS = 36
 # MLflow opens an experiment on its pages for generative models unless it is told otherwise.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -57,6 +56,7 @@ class MlflowSink:
     """One experiment of one MLflow.
 
     Attributes:
+        experiment_id: MLflow's own.
         versions: model versions made, by registration number.
     """
 
@@ -69,8 +69,8 @@ class MlflowSink:
         _quieten()
         with _embedded_store(location):
             self._client = MlflowClient(location.uri)
-            self._experiment_id = self._find_or_make_experiment(location, experiment)
-        self._registry = ModelRegistry(self._client, self._experiment_id)
+            self.experiment_id = self._find_or_make_experiment(location, experiment)
+        self._registry = ModelRegistry(self._client, self.experiment_id)
         self.versions: dict[int, str] = {}
 
     def write(self, records: Sequence[Record], run_ids: dict[int, str], owner: str) -> None:
@@ -135,7 +135,7 @@ class MlflowSink:
     def _find_or_start_run(self, record: RunStarted, run_ids: dict[int, str], owner: str) -> str:
         track_id = f"{owner}/{record.run}"
         wanted = f"tags.`{TRACK_TAG}` = '{track_id}'"
-        found = self._client.search_runs([self._experiment_id], wanted, max_results=1)
+        found = self._client.search_runs([self.experiment_id], wanted, max_results=1)
         run_id = found[0].info.run_id if found else self._start_run(record, run_ids, track_id)
         params = [Param(name, value) for name, value in record.params.items()]
         for start in range(0, len(params), MAX_PARAMS):
@@ -147,7 +147,7 @@ class MlflowSink:
         if record.run != PARENT:
             tags["mlflow.parentRunId"] = run_ids[PARENT]
         run = self._client.create_run(
-            self._experiment_id, start_time=record.time_ms, tags=tags, run_name=record.name
+            self.experiment_id, start_time=record.time_ms, tags=tags, run_name=record.name
         )
         return str(run.info.run_id)
 
@@ -176,6 +176,7 @@ def _dataset(record: DatasetUsed) -> DatasetInput:
         digest=record.digest[:MAX_DIGEST_CHARACTERS],
         source_type="local",
         source=json.dumps({"uri": record.source}),
+        profile=json.dumps(record.profile) if record.profile else None,
     )
     return DatasetInput(dataset, [InputTag("mlflow.data.context", record.context)])
 

@@ -64,24 +64,33 @@ class FileKept:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetUsed:
-    """Data the run read: its name, hash, place, and what it was for."""
+    """Data the run read or made: its name, hash, place, what it was for, and its counts."""
 
     run: int
     name: str
     digest: str
     source: str
     context: str
+    profile: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedderRegistered:
-    """A sentence-transformers folder to register as a version of the model `name`."""
+    """A sentence-transformers folder to register as a version of the model `name`.
+
+    `card` describes it in Markdown; `metrics` are shown with the model, as measured on the data
+    that the run knows by the name and digest in `dataset`.
+    """
 
     run: int
     registration: int
     folder: str
     name: str
     metadata: dict[str, str]
+    card: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    dataset: tuple[str, str] | None = None
+    time_ms: int = field(default_factory=lambda: now_ms())
 
 
 @dataclass(frozen=True, kw_only=True)

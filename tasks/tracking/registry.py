@@ -1,5 +1,6 @@
 """The embedder as a registered model: its code as text, its weights as safetensors, no pickle."""
 
+import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -7,14 +8,22 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import mlflow.pyfunc
+import numpy as np
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model
+from mlflow.models import Model, ModelSignature
+from mlflow.models.model import MLMODEL_FILE_NAME
+from mlflow.types import Schema, TensorSpec
 
 from tasks.tracking.records import EmbedderRegistered
 
 CHAMPION = "champion"
 TAG_PREFIX = "corpusmith."
+CARD = "README.md"  # where people look first
+MAX_DESCRIPTION_CHARACTERS = 5000  # of MLflow's database
+MAX_DIGEST_CHARACTERS = 36
+INPUT_EXAMPLE = ["A first document.", "Another one, about something else."]  # nobody's text
 REQUIREMENTS = ("mlflow", "tokenizers", "transformers", "torch", "numpy")
 
 
@@ -38,16 +47,38 @@ class ModelRegistry:
         with tempfile.TemporaryDirectory(prefix="corpusmith-") as scratch:
             folder = Path(scratch) / "model"
             _save(Path(record.folder), folder, model.model_id)
+            if record.card:
+                (folder / CARD).write_text(record.card, "utf-8")
             self._client.log_model_artifacts(model.model_id, str(folder))
+        self._show_metrics(record, run_id, model.model_id)
         self._client.finalize_logged_model(model.model_id, "READY")
         made = self._client.create_model_version(
             record.name,
             source=model.artifact_location,
             run_id=run_id,
             tags=tags,
+            description=cut_card(record.card) or None,
             model_id=model.model_id,
         )
         return str(made.version)
+
+    def _show_metrics(self, record: EmbedderRegistered, run_id: str, model_id: str) -> None:
+        """On the model's page, where models are compared, and of which data they are."""
+        name, digest = record.dataset or (None, None)
+        metrics = [
+            Metric(
+                key,
+                value,
+                record.time_ms,
+                0,
+                model_id=model_id,
+                dataset_name=name,
+                dataset_digest=digest and digest[:MAX_DIGEST_CHARACTERS],
+            )
+            for key, value in record.metrics.items()
+        ]
+        if metrics:
+            self._client.log_batch(run_id, metrics)
 
     def set_champion(self, name: str, metadata: Mapping[str, str]) -> None:
         """Point the alias at the version with this metadata.
@@ -83,8 +114,28 @@ def _save(embedder: Path, folder: Path, model_id: str) -> None:
         artifacts={"embedder": str(embedder)},
         model_config={"dim": None},  # the whole width, unless who loads it asks for less
         pip_requirements=[_requirement(name) for name in REQUIREMENTS],
+        input_example=INPUT_EXAMPLE,
         mlflow_model=Model(model_id=model_id),
     )
+    _say_what_comes_out(embedder, folder)
+
+
+def _say_what_comes_out(embedder: Path, folder: Path) -> None:
+    """MLflow makes "any" of a matrix in the type hints; the signature shall name its form."""
+    dim = json.loads((embedder / "embedder.json").read_text("utf-8"))["dim"]
+    model = Model.load(str(folder))
+    vectors = Schema([TensorSpec(np.dtype(np.float32), (-1, dim))])
+    model.signature = ModelSignature(inputs=model.signature.inputs, outputs=vectors)
+    model.save(str(folder / MLMODEL_FILE_NAME))
+
+
+def cut_card(card: str) -> str:
+    """What MLflow takes as a description: all of the card, or its first sections."""
+    if len(card) <= MAX_DESCRIPTION_CHARACTERS:
+        return card
+    more = f"\n\nThe rest stands in the model's `{CARD}`."
+    first, _, _ = card[: MAX_DESCRIPTION_CHARACTERS - len(more)].rpartition("\n## ")
+    return first + more
 
 
 def _requirement(name: str) -> str:

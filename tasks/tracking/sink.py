@@ -13,6 +13,7 @@ class Refused(Exception):
 class Sink(Protocol):
     """Where records go; `tasks.tracking.mlflow_sink.MlflowSink` is the real one."""
 
+    experiment_id: str
     versions: dict[int, str]
 
     def write(self, records: Sequence[Record], run_ids: dict[int, str], owner: str) -> None:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tasks.tracking.delivery import Delivery, connect
-from tasks.tracking.location import Location, experiment_name, locate, prepare_environment
+from tasks.tracking.location import (
+    Location,
+    experiment_name,
+    locate,
+    prepare_environment,
+    run_page,
+)
 from tasks.tracking.params import MAX_TAG_CHARACTERS, as_text, cut, flatten, valid_name
 from tasks.tracking.records import (
     PARENT,
@@ -97,15 +103,24 @@ class StageTrack:
         """Keep a copy of a file or folder that stays as it is; no documents, unless allowed."""
         self._spool.append(FileKept(run=self._run, path=str(path.resolve()), folder=folder))
 
-    def dataset(self, name: str, digest: str, source: str, context: str) -> None:
+    def dataset(
+        self,
+        name: str,
+        digest: str,
+        source: str,
+        context: str,
+        *,
+        profile: Mapping[str, float] | None = None,
+        of_parent: bool = True,
+    ) -> None:
         """Name data the run used: what it is, its hash (36 characters count), where, what for.
 
-        The parent used it too: its line in MLflow's list of runs says of which data it is.
+        The parent used it too, unless it has been told: its line in MLflow's list of runs says
+        of which data it is. `profile` counts what is in it.
         """
-        for run in sorted({PARENT, self._run}):
-            self._spool.append(
-                DatasetUsed(run=run, name=name, digest=digest, source=source, context=context)
-            )
+        named = {"name": name, "digest": digest, "source": source, "context": context}
+        for run in sorted({PARENT, self._run} if of_parent else {self._run}):
+            self._spool.append(DatasetUsed(run=run, **named, profile=dict(profile or {})))
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag; a later value replaces it."""
@@ -160,6 +175,20 @@ class Tracker:
             "run_id": self._delivery.run_ids.get(PARENT),
         }
 
+    @property
+    def is_served(self) -> bool:
+        """Whether the runs' pages are on a server already."""
+        return self._location.is_server
+
+    def page(self, track: StageTrack | None = None) -> str | None:
+        """The address of a stage's run in MLflow, or of the parent's. Does not wait.
+
+        None while MLflow has not made the run yet, and where no server is there to show it.
+        """
+        sink = self._delivery.sink
+        run_id = self._delivery.run_ids.get(track._run if track else PARENT)
+        return run_page(self._location, sink.experiment_id, run_id) if sink and run_id else None
+
     @contextmanager
     def stage(self, name: str, params: Mapping[str, Any]) -> Iterator[StageTrack]:
         """A nested run: FINISHED after the block, FAILED on an error, KILLED when interrupted."""
@@ -191,11 +220,28 @@ class Tracker:
         """Keep a copy of a file or folder with the parent."""
         self._parent.artifact(path, folder)
 
-    def register_embedder(self, folder: Path, name: str, metadata: Mapping[str, str]) -> str | None:
+    def register_embedder(
+        self,
+        folder: Path,
+        name: str,
+        metadata: Mapping[str, str],
+        *,
+        card: str = "",
+        metrics: Mapping[str, float] | None = None,
+        dataset: tuple[str, str] | None = None,
+    ) -> str | None:
         """Register a sentence-transformers folder as a model, its code beside it, no pickle.
 
         Waits until it has arrived, unless MLflow is away. A version with the same metadata is
         taken for the same one, so put a hash of the content there.
+
+        Args:
+            folder: the embedder's.
+            name: of the registered model.
+            metadata: become tags of the version.
+            card: describes the version, in Markdown.
+            metrics: shown on the model's page, by their full names.
+            dataset: name and digest of the data behind them, as a stage named it before.
 
         Returns:
             The version; None where MLflow is away or refuses (then it is sent later, or reported).
@@ -207,6 +253,9 @@ class Tracker:
             folder=str(folder.resolve()),
             name=name,
             metadata=dict(metadata),
+            card=card,
+            metrics={valid_name(key): float(value) for key, value in (metrics or {}).items()},
+            dataset=dataset,
         )
         self._spool.append(record)
         self._sender.wait_for(lambda: not self._delivery.num_waiting, REGISTER_LIMIT_S)

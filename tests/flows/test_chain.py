@@ -267,6 +267,8 @@ def test_killed_and_stopped_runs_go_on_and_give_the_same(chain: Chain, tmp_path:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors[-2000:]
     assert not list(broken.workspace.glob("published/*"))
+    states = [run["state"] for run in broken.answer("status")["runs"]]
+    assert states == ["stopped", "died"]
     done = broken.run("pretrain", *longer)
     for stage in ("vocab", "tokenize", "pretrain"):
         assert done["artifacts"][stage]["content_id"] == unbroken["artifacts"][stage]["content_id"]

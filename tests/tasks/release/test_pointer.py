@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from model.errors import ArtifactError, CorpusmithError, RequestError
 from tasks.release import lock
-from tasks.release.pointer import Release, current, publish, releases
+from tasks.release.pointer import Release, current, flaws_of_current, publish, releases
 from tasks.store.artifact import Artifact
 from tasks.store.errors import FormatError
 from tasks.store.store import Store
@@ -74,6 +75,16 @@ def test_a_release_holds_all_that_a_reader_needs(store: Store, pairs: list[Pair]
     assert not link.readlink().is_absolute()
     assert (link / "part-00000.parquet").read_bytes() == b"vectors of 0"
     assert [each["stage"] for each in store.lineage(link / "part-00000.parquet")][:1] == ["export"]
+
+
+def test_a_release_that_misses_something_is_found_out(store: Store, pairs: list[Pair]) -> None:
+    assert flaws_of_current(store.workspace) == []
+    published(store.workspace, pairs[0])
+    assert flaws_of_current(store.workspace) == []
+    shutil.rmtree(pairs[0][1].path)
+    [flaw] = flaws_of_current(store.workspace)
+    assert flaw.startswith("release 1: ")
+    assert pairs[0][1].ref.path in flaw
 
 
 def test_the_same_pair_again_changes_nothing(store: Store, pairs: list[Pair]) -> None:

@@ -1,5 +1,6 @@
 """Only what nothing refers to goes, only when asked, and never below work in progress."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from model.errors import ArtifactError
 from tasks.store.artifact import Artifact
 from tasks.store.garbage import delete, find_garbage
 from tasks.store.lookup import Lookup
+from tasks.store.run_records import begun, ended
 from tasks.store.store import Store
 from tasks.store.verification import Memory
 from tests.tasks.store.making import Listener, flip_bit, identity_of, killed_at_change, make
@@ -144,3 +146,42 @@ def test_killed_while_deleting_nothing_half_is_found_under_its_name(store: Store
     assert number > 5
     assert not artifact.path.exists()
     assert not list(store.workspace.staging.rglob("*.txt")), "it clears what the killed ones left"
+
+
+def released(store: Store, number: int, artifact: Artifact) -> None:
+    text = json.dumps({"id": number, "export": artifact.ref.model_dump()})
+    folder = store.workspace.published / "releases"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{number:06d}.json").write_text(text)
+    store.workspace.current_release.write_text(text)
+
+
+def test_the_newest_releases_keep_what_they_need_and_the_current_one_always(store: Store) -> None:
+    chains = [chain(store, k=number) for number in range(1, 5)]
+    for number, (_, export) in enumerate(chains, start=1):
+        released(store, number, export)
+    assert collected(store) == {each.path for each in chains[0]}
+    assert collected(store, keep_releases=2) == {each.path for pair in chains[:2] for each in pair}
+    released(store, 1, chains[0][1])  # gone back to
+    assert collected(store, keep_releases=0, dry_run=False) == {
+        each.path for pair in chains[1:] for each in pair
+    }
+    assert all(each.path.exists() for each in chains[0])
+
+
+def test_a_run_that_failed_keeps_what_it_made_and_what_the_one_before_used(store: Store) -> None:
+    _, whole = chain(store, k=1)
+    _, partial = chain(store, k=2)
+    recorded(store, "whole", whole, age_s=100)
+    refs = [partial.ref.model_dump()]
+    store.workspace.write_run("failed", {"state": "failed", "artifacts": refs})
+    assert collected(store) == set()
+
+
+def test_nothing_goes_between_two_stages_of_a_run_at_work(store: Store) -> None:
+    artifact = make(store, identity_of(k=1))
+    record = begun("at-work", "pipeline")
+    store.workspace.write_run("at-work", record)
+    assert collected(store) == set()
+    store.workspace.write_run("at-work", ended(record, "stopped"))
+    assert collected(store) == {artifact.path}

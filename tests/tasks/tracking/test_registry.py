@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.embedder import Embedder
+from tasks.tracking.registry import cut_card
 from tests.tasks.evaluate.folders import write_embedder
 from tests.tasks.tracking.conftest import Open
 from tests.tasks.tracking.history import client_of, run_named
@@ -73,3 +74,12 @@ def test_an_embedder_that_is_gone_is_reported(
     tracker.close()
     assert len(warnings) == 1
     assert "gone" in warnings[0]
+
+
+def test_a_card_too_long_for_mlflow_ends_with_a_whole_section() -> None:
+    short = "# Model\n\n## Data\n\nsome\n"
+    assert cut_card(short) == short
+    cut = cut_card(short + "\n## Scores\n" + "x" * 5000)
+    assert cut.startswith(short.rstrip())
+    assert "Scores" not in cut
+    assert cut.endswith("in the model's `README.md`.")

@@ -1,0 +1,1 @@
+"""What ``corpusmith doctor`` looks at, one module a subject."""

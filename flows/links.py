@@ -1,0 +1,70 @@
+"""How a run's Prefect pages lead to its MLflow pages, and those back."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+from prefect.artifacts import LinkArtifact
+from prefect.runtime import flow_run
+from prefect.utilities.urls import url_for
+
+from flows.servers import is_own_server
+from tasks.tracking import StageTrack, Tracker
+from tasks.tracking.location import without_password
+
+
+def flow_run_tags() -> dict[str, str]:
+    """What an MLflow run says of the Prefect run in progress: its id, and its page if any."""
+    run_id = str(flow_run.id)
+    page = flow_run_page(run_id)
+    tags = {"prefect.flow_run_id": run_id}
+    return tags | {"prefect.flow_run_url": page} if page else tags
+
+
+def flow_run_page(flow_run_id: str) -> str | None:
+    """The address of a flow run's page.
+
+    None for our own server: it ends with the run, so that what it shows has no lasting address.
+    """
+    page = None if is_own_server() else url_for("flow-run", obj_id=flow_run_id)
+    return without_password(page) if page else None
+
+
+class Links:
+    """Links from Prefect's pages to MLflow's, made as soon as MLflow has the runs.
+
+    Where the tracker has no server there is nothing to link to.
+    """
+
+    def __init__(self, tracker: Tracker, warn: Callable[[str], None]) -> None:
+        """`warn` is told of links that could not be made."""
+        self._tracker = tracker
+        self._warn = warn
+        self._waiting: list[tuple[str, UUID, StageTrack | None]] = []
+
+    def add(self, key: str, flow_run_id: str, track: StageTrack | None = None) -> None:
+        """Let the page of that flow run lead to a stage's run in MLflow, or to the parent's."""
+        self._waiting.append((key, UUID(flow_run_id), track))
+
+    def make_known(self) -> None:
+        """Make the links that can be made by now; the others wait."""
+        waiting, self._waiting = self._waiting, []
+        for key, flow_run_id, track in waiting:
+            page = self._tracker.page(track)
+            if page is None:
+                self._waiting.append((key, flow_run_id, track))
+                continue
+            with harmless(f"{key} could not be shown in Prefect", self._warn):
+                LinkArtifact(
+                    key=key, link=page, link_text="the run in MLflow", flow_run_id=flow_run_id
+                ).create()
+
+
+@contextlib.contextmanager
+def harmless(says: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Turns whatever goes wrong in the block into one warning line."""
+    try:
+        yield
+    except Exception as error:  # of Prefect, its server or the network: no reason to end a stage
+        first = without_password(str(error).strip().split("\n", 1)[0])
+        warn(f"{says}: {type(error).__name__}: {first}"[:300])

@@ -1,0 +1,99 @@
+"""Tells people of failed runs and new releases, through a notification block of Prefect's.
+
+The block is saved in Prefect, with its secrets; a run only knows its name. A message names runs,
+numbers and places, never text of documents. One that cannot be sent is a warning.
+"""
+
+from typing import Any
+
+from prefect.blocks import notifications  # noqa: F401  # makes the kinds of blocks known
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.logging.loggers import flow_run_logger
+from rich.console import Console
+
+from flows.links import flow_run_page, harmless
+from flows.session import Session
+from flows.show import headline
+from model.errors import RequestError
+from tasks.release.release import Release
+
+
+def send(block: str, subject: str, body: str) -> None:
+    """Send one message.
+
+    Args:
+        block: kind and name of a saved notification block, such as ``slack-webhook/ops``.
+        subject: its first line.
+        body: the rest.
+
+    Raises:
+        ValueError: no such block is saved.
+        RequestError: it is no notification block.
+        NotificationError: it could not deliver the message.
+    """
+    loaded: Any = Block.load(block)
+    if not isinstance(loaded, NotificationBlock):
+        raise RequestError(f"notify.block {block}: it sends no notifications: name one that does")
+    with loaded.raise_on_failure():
+        loaded.notify(body, subject)  # type: ignore[unused-coroutine]  # it waits where we do
+
+
+def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook for runs that failed or crashed; it may run in another process than they."""
+    block = _block_of(flow_run)
+    if block is None:
+        return
+    workspace = flow_run.parameters.get("workspace", "workspace")
+    lines = [f"flow run {flow_run.id}, workspace {workspace}", *_cause(state)]
+    lines.append("what is finished stays: the same run goes on from there")
+    if page := flow_run_page(str(flow_run.id)):
+        lines.append(page)
+
+    def warn(text: str) -> None:
+        flow_run_logger(flow_run, flow).warning(text)
+        Console(stderr=True).print(text, style="yellow", markup=False, highlight=False)
+
+    name = (state.name or "failed").lower()
+    with harmless(f"notify.block {block} was not told of the failure", warn):
+        send(block, f"corpusmith: {flow_run.name} {name}", "\n".join(lines))
+
+
+def tell_of_release(block: str | None, run: Session, release: Release) -> None:
+    """Tell that the release has become the current one."""
+    if block is None:
+        return
+    metrics = {
+        f"{stage}/{name}": value
+        for stage, outcome in run.outcomes.items()
+        for name, value in outcome.metrics.items()
+    }
+    lines = [f"workspace {run.workspace.path}, run {run.run_id}"]
+    told = (headline(stage, metrics) for stage in ("export", "tune", "evaluate"))
+    lines += [f"{line}" for line in told if line]
+    if page := run.tracker.page():
+        lines.append(page)
+    with harmless(f"notify.block {block} was not told of the release", run.warn):
+        send(block, f"corpusmith: release {release.id} is published", "\n".join(lines))
+
+
+def _block_of(flow_run: FlowRun) -> str | None:
+    """The block named in the run's settings, which a schedule may give only in part."""
+    config = flow_run.parameters.get("config", {})
+    settings = config if isinstance(config, dict) else config.model_dump(mode="json")
+    block = (settings.get("notify") or {}).get("block")
+    return str(block) if block else None
+
+
+def _cause(state: State[Any]) -> list[str]:
+    """The kind of error: its message may quote a document, and stands in the run's own log."""
+    if not isinstance(state.data, BaseException):
+        try:
+            error = state.result(raise_on_failure=False)
+        except Exception:  # it was never kept, or nobody here can read it
+            return []
+    else:
+        error = state.data
+    return [f"{type(error).__name__}, see its log"] if isinstance(error, BaseException) else []

@@ -1,0 +1,94 @@
+"""What a stage shows on its Prefect pages; one that cannot be made is a warning."""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.runtime import flow_run
+
+from flows.links import harmless
+from flows.session import Session
+from flows.show import headline
+from tasks.execute import Outcome
+from tasks.tracking import StageTrack
+
+PREFECT_SECONDS = 5.0  # each update is a call to the API
+
+
+class StagePages:
+    """The Prefect pages of one stage of a run.
+
+    Args:
+        stage: its name.
+        run: the run it belongs to.
+        track: the stage's run of the tracker.
+    """
+
+    def __init__(self, stage: str, run: Session, track: StageTrack) -> None:
+        self._stage = stage
+        self._run = run
+        self._progress_id: UUID | None = None
+        self._last_s = time.monotonic()
+        run.links.add(f"{stage}-mlflow-run", str(flow_run.id), track)
+
+    def progress(self, done: int, total: int) -> None:
+        """Show how far the stage is, every few seconds, and link what MLflow knows by now."""
+        if time.monotonic() - self._last_s >= PREFECT_SECONDS:
+            self._show_progress(100.0 * done / max(total, 1))
+            self._run.links.make_known()
+
+    def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Show a table of the stage's own."""
+        with self._harmless(name):
+            create_table_artifact(table=[dict(row) for row in rows], key=f"{self._stage}-{name}")
+
+    def finish(self, outcome: Outcome) -> None:
+        """Show what the stage has made: a summary, all its measures, and that it is done."""
+        rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
+        with self._harmless("its summary"):
+            create_table_artifact(
+                table=rows, key=f"{self._stage}-metrics", description=f"`{outcome.ref.path}`"
+            )
+            create_markdown_artifact(
+                summary(self._stage, outcome, self._run), key=f"{self._stage}-summary"
+            )
+        self._show_progress(100.0)
+
+    def _show_progress(self, percent: float) -> None:
+        self._last_s = time.monotonic()
+        with self._harmless("its progress"):
+            if self._progress_id:
+                update_progress_artifact(self._progress_id, progress=percent)
+            else:
+                created = create_progress_artifact(
+                    progress=percent, key=f"{self._stage}-progress", description=self._stage
+                )
+                self._progress_id = created if isinstance(created, UUID) else None
+
+    def _harmless(self, what: str) -> contextlib.AbstractContextManager[None]:
+        return harmless(f"{self._stage}: {what} could not be shown in Prefect", self._run.warn)
+
+
+def summary(stage: str, outcome: Outcome, run: Session) -> str:
+    """The stage's result in Markdown: numbers and names only, no word of any document."""
+    done = "found as it was" if outcome.reused else "made"
+    metrics = {f"{stage}/{name}": value for name, value in outcome.metrics.items()}
+    lines = [
+        f"## {stage}",
+        f"{done} in {outcome.seconds:.1f} s, in run `{run.run_id}`",
+        f"- artifact: `{outcome.ref.path}`",
+        f"- content id: `{outcome.ref.content_id}`",
+    ]
+    if told := headline(stage, metrics):
+        lines.append(f"- {told}")
+    lines.append(f"- from where: `corpusmith lineage {outcome.ref.path}`")
+    if not run.tracker.is_served:
+        lines.append(f"- in MLflow: `corpusmith ui --workspace {run.workspace.path}`")
+    return "\n".join([lines[0], "", lines[1], "", *lines[2:]]) + "\n"
