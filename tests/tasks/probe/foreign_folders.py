@@ -43,7 +43,7 @@ def small_corpus(folder: Path) -> Artifact:
         {**document, "split": splits[number % 4]}
         for number, document in enumerate(topic_documents(120, seed=3))
     ]
-    return ingested(folder, records)
+    return ingested(folder, records, label_column="topic")
 
 
 def wordpiece_tokenizer() -> Tokenizer:

@@ -125,7 +125,8 @@ def test_a_bert_is_measured_whole(
     metrics, listener = run(folders["bert"], given, tmp_path)
     assert all(math.isfinite(value) for value in metrics.values())
     for name in (*PROBE.tracked_files, *PROBE.quoting_files):
-        assert (tmp_path / name).exists() == (name != "checkpoints.parquet")
+        needs_more = name in ("checkpoints.parquet", "comparison.parquet")
+        assert (tmp_path / name).exists() != needs_more
     assert measures(tmp_path, "layers.parquet") > {
         "masked_loss",
         "random_anisotropy",
@@ -133,7 +134,9 @@ def test_a_bert_is_measured_whole(
         "intra_sentence_similarity_adjusted",
         "bigram_shift_accuracy",
         "sentence_order_accuracy",
+        "document_label_accuracy",
     }
+    assert metrics["document_label_accuracy"] > metrics["majority_document_label_accuracy"]
     assert "ablation_loss" in measures(tmp_path, "heads.parquet")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Looked into: a BERT from a folder" in page
