@@ -4,9 +4,9 @@ The block is saved in Prefect, with its secrets; a run only knows its name. A me
 numbers and places, never text of documents. One that cannot be sent is a warning.
 """
 
+from importlib import import_module
 from typing import Any
 
-from prefect.blocks import notifications  # noqa: F401  # makes the kinds of blocks known
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
@@ -34,11 +34,13 @@ def send(block: str, subject: str, body: str) -> None:
         RequestError: it is no notification block.
         NotificationError: it could not deliver the message.
     """
+    import_module("prefect.blocks.notifications")  # makes the kinds of blocks known
     loaded: Any = Block.load(block)
     if not isinstance(loaded, NotificationBlock):
         raise RequestError(f"notify.block {block}: it sends no notifications: name one that does")
+    send_now: Any = loaded.notify  # typed as a coroutine, and yet it waits where we do
     with loaded.raise_on_failure():
-        loaded.notify(body, subject)  # type: ignore[unused-coroutine]  # it waits where we do
+        send_now(body, subject)
 
 
 def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
