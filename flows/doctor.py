@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import shutil
 import subprocess
 import sys
 from typing import Any
@@ -17,6 +16,7 @@ from flows.checks.place import disk_check, nearest_folder, permission_check
 from flows.checks.ports import port_check
 from flows.checks.servers import given_servers, server_checks
 from model.errors import CorpusmithError
+from tasks.runtime.gpu_driver import PROGRAM, ask_driver, find_driver
 
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "tokenizers", "prefect", "mlflow")
 MIN_MEMORY_BYTES = 4_000_000_000
@@ -106,24 +106,16 @@ def _devices() -> Check:
 
 
 def _without_gpu(cuda: str | None) -> Check:
-    names = _driver_gpus()
+    program = find_driver()
+    if program is None:
+        return check("devices", True, "processor only")
+    try:
+        names = ask_driver(program, "name", timeout_s=DRIVER_TIMEOUT_S)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        advice = "if there is a GPU, repair its driver"
+        return check("devices", "warning", f"processor only; {PROGRAM} fails ({error}): {advice}")
     if not names:
         return check("devices", True, "processor only")
     why = "the driver is too old for it" if cuda else "it was built without CUDA"
     advice = f"install a torch that fits: the driver has {', '.join(names)}"
     return check("devices", "warning", f"torch {why}, so that it runs on the processor: {advice}")
-
-
-def _driver_gpus() -> list[str]:
-    """The GPUs that the driver's own program names; none where there is no such program."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    command = [program, "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=DRIVER_TIMEOUT_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return answer.stdout.splitlines()

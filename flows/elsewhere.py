@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 
 from flows.config import INLINE, PipelineConfig, WorkersConfig
+from flows.failure import failure_of
 from flows.graph import ARTIFACT, StageName, load_stage
 from flows.session import PartOf, Session
 from model import errors
@@ -131,7 +132,9 @@ def _run(
         with get_client(sync_client=True) as client:
             return _wait(client, child.id, name, workers)
     except BaseException:
-        # A new client: the old one may have been interrupted in the middle of a request.
+        # All of them, and they go on: SIGTERM, Ctrl-C and Prefect's cancellation are no Exception.
+        # A new client: the old one may have been interrupted in the middle of a request. Where the
+        # API is away too, the stage goes on, and the next run finds in the workspace what it made.
         with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
             client.set_flow_run_state(child.id, Cancelling())
         raise
@@ -192,7 +195,7 @@ def _line(name: StageName, state: State, workers: WorkersConfig) -> str:
     """Why it did not complete, as its own run says it."""
     if state.is_cancelled():
         return f"{name}: its run in the pool {workers.gpu_stages} was cancelled: run it again"
-    said = (state.message or f"ended as {state.name}").split("\n", 1)[0]
-    said = said.removeprefix("Flow run encountered an exception: ")
-    kind, _, line = said.partition(": ")
-    return f"in the pool {workers.gpu_stages}: {line if hasattr(errors, kind) else said}"
+    failure = failure_of(state)
+    is_ours = failure.kind is None or hasattr(errors, failure.kind)
+    said = failure.line if is_ours else f"{failure.kind}: {failure.line}"
+    return f"in the pool {workers.gpu_stages}: {said}"

@@ -14,6 +14,7 @@ from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 from rich.console import Console
 
+from flows.failure import failure_of
 from flows.links import flow_run_page, harmless
 from flows.session import Session
 from flows.show import headline
@@ -49,7 +50,9 @@ def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
     if block is None:
         return
     workspace = flow_run.parameters.get("workspace", "workspace")
-    lines = [f"flow run {flow_run.id}, workspace {workspace}", *_cause(state)]
+    lines = [f"flow run {flow_run.id}, workspace {workspace}"]
+    if kind := failure_of(state).kind:  # its line may quote a document, and stands in the log
+        lines.append(f"{kind}, see its log")
     lines.append("what is finished stays: the same run goes on from there")
     if page := flow_run_page(str(flow_run.id)):
         lines.append(page)
@@ -67,14 +70,9 @@ def tell_of_release(block: str | None, run: Session, release: Release) -> None:
     """Tell that the release has become the current one."""
     if block is None:
         return
-    metrics = {
-        f"{stage}/{name}": value
-        for stage, outcome in run.outcomes.items()
-        for name, value in outcome.metrics.items()
-    }
     lines = [f"workspace {run.workspace.path}, run {run.run_id}"]
-    told = (headline(stage, metrics) for stage in ("export", "tune", "evaluate"))
-    lines += [f"{line}" for line in told if line]
+    told = (headline(stage, run.metrics) for stage in ("export", "tune", "evaluate"))
+    lines += filter(None, told)
     if page := run.tracker.page():
         lines.append(page)
     with harmless(f"notify.block {block} was not told of the release", run.warn):
@@ -87,15 +85,3 @@ def _block_of(flow_run: FlowRun) -> str | None:
     settings = config if isinstance(config, dict) else config.model_dump(mode="json")
     block = (settings.get("notify") or {}).get("block")
     return str(block) if block else None
-
-
-def _cause(state: State[Any]) -> list[str]:
-    """The kind of error: its message may quote a document, and stands in the run's own log."""
-    if not isinstance(state.data, BaseException):
-        try:
-            error = state.result(raise_on_failure=False)
-        except Exception:  # it was never kept, or nobody here can read it
-            return []
-    else:
-        error = state.data
-    return [f"{type(error).__name__}, see its log"] if isinstance(error, BaseException) else []

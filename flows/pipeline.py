@@ -97,11 +97,7 @@ def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
         "run_id": run.run_id,
         "workspace": str(run.workspace.path),
         "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
-        "metrics": {
-            f"{name}/{metric}": value
-            for name, outcome in run.outcomes.items()
-            for metric, value in outcome.metrics.items()
-        },
+        "metrics": run.metrics,
         "mlflow": run.tracker.about,
         "prefect": {"flow_run_id": flow_run_id},
     }

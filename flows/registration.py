@@ -47,7 +47,7 @@ def card_of(run: Session, release: Release, name: str) -> str:
             name=name,
             release=release,
             artifacts={stage: outcome.ref for stage, outcome in run.outcomes.items()},
-            metrics=_metrics(run),
+            metrics=run.metrics,
             scores=pq.read_table(scores / "scores.parquet").to_pylist(),
             differences=pq.read_table(scores / "differences.parquet").to_pylist(),
             embedder=_json(embedder / "embedder.json"),
@@ -63,7 +63,7 @@ def card_of(run: Session, release: Release, name: str) -> str:
 def main_metrics(run: Session) -> dict[str, float]:
     """The few numbers by which models are compared."""
     wanted = {f"{stage}/{name}" for stage, names in HEADLINES.items() for name in names}
-    return {name: value for name, value in _metrics(run).items() if name in wanted}
+    return {name: value for name, value in run.metrics.items() if name in wanted}
 
 
 def _keep(run: Session, card: str) -> None:
@@ -73,14 +73,6 @@ def _keep(run: Session, card: str) -> None:
     write_atomic(path, card.encode())
     run.tracker.artifact(path)
     run.tracker.tag("mlflow.note.content", card)
-
-
-def _metrics(run: Session) -> dict[str, float]:
-    return {
-        f"{stage}/{name}": value
-        for stage, outcome in run.outcomes.items()
-        for name, value in outcome.metrics.items()
-    }
 
 
 def _json(path: Path) -> Any:

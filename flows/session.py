@@ -71,6 +71,15 @@ class Session:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The final metrics of the stages that are done, named ``stage/name``."""
+        return {
+            f"{stage}/{name}": value
+            for stage, outcome in self.outcomes.items()
+            for name, value in outcome.metrics.items()
+        }
+
     def warn(self, text: str) -> None:
         """Say one line that must not be missed."""
         self.console.print(text, style="yellow", markup=False, highlight=False)

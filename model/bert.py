@@ -7,7 +7,7 @@ V vocabulary.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +15,8 @@ from torch.nn import functional
 
 from model.attention import at
 from model.batch import Batch
+from model.config import check_sizes
 from model.encoder import Observation
-from model.errors import RequestError
-
-_COUNTS = (
-    "vocab_size",
-    "hidden_size",
-    "num_layers",
-    "num_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "num_segments",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,21 +55,7 @@ class BertConfig:
     mask_id: int
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise RequestError(f"{name} = {value!r} must be a whole number, at least 1")
-        if self.hidden_size % self.num_heads:
-            raise RequestError(
-                f"{self.num_heads} heads do not divide a width of {self.hidden_size}"
-            )
-        if not all(map(self._is_id, self.special_ids)):
-            raise RequestError(
-                f"vocab_size = {self.vocab_size} has no room for the special ids {self.special_ids}"
-            )
-
-    def _is_id(self, value: Any) -> bool:
-        return isinstance(value, int) and 0 <= value < self.vocab_size
+        check_sizes(self, "num_segments")
 
     @property
     def head_size(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from model.errors import RequestError
 
@@ -67,6 +67,39 @@ class Sizes(Protocol):
         """The ids that stand for no text: padding, unknown, first, last and masked."""
 
 
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_layers",
+    "num_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
+
+
+def check_sizes(config: Sizes, *more: str) -> None:
+    """See that sizes are whole numbers from 1 on and fit each other; `more` names further ones.
+
+    Raises:
+        RequestError: they do not.
+    """
+    for name in (*_SIZES, *more):
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < 1:
+            raise RequestError(f"{name} = {value!r} must be a whole number, at least 1")
+    if config.hidden_size % config.num_heads:
+        raise RequestError(
+            f"num_heads = {config.num_heads} does not divide hidden_size = {config.hidden_size}; "
+            "choose another number of heads"
+        )
+    for special_id in config.special_ids:
+        if not isinstance(special_id, int) or not 0 <= special_id < config.vocab_size:
+            raise RequestError(
+                f"vocab_size = {config.vocab_size} has no room for the special ids "
+                f"{config.special_ids}; choose a larger vocabulary"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """Sizes and constants of one encoder.
@@ -117,36 +150,13 @@ class EncoderConfig:
     tie_embeddings: bool = True
 
     def __post_init__(self) -> None:
-        self._check_sizes()
+        check_sizes(self, "local_attention", "global_attn_every_n_layers")
         self._check_constants()
-        if self.hidden_size % self.num_heads or self.head_size % 2:
+        if self.head_size % 2:
             raise RequestError(
                 f"num_heads = {self.num_heads} does not divide hidden_size = {self.hidden_size} "
                 "into heads of an even size; choose another number of heads"
             )
-        if not all(map(self._is_id, self.special_ids)):
-            raise RequestError(
-                f"vocab_size = {self.vocab_size} has no room for the special ids "
-                f"{self.special_ids}; choose a larger vocabulary"
-            )
-
-    def _check_sizes(self) -> None:
-        for name in (
-            "vocab_size",
-            "hidden_size",
-            "num_layers",
-            "num_heads",
-            "intermediate_size",
-            "max_position_embeddings",
-            "local_attention",
-            "global_attn_every_n_layers",
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise RequestError(f"{name} = {value!r} must be a whole number, at least 1")
-
-    def _is_id(self, value: Any) -> bool:
-        return isinstance(value, int) and 0 <= value < self.vocab_size
 
     def _check_constants(self) -> None:
         for name in ("global_rope_theta", "local_rope_theta", "norm_eps", "initializer_range"):

@@ -5,11 +5,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-# How long an example takes says how busy the machine is, not whether the code is right.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")
 
 # Read when torch is loaded: threads that spin while they wait starve the others on two cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

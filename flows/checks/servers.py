@@ -71,10 +71,9 @@ def _server_check(server: Server) -> Check:
         who = "did not take who we are" if server.headers else "asks who we are"
         return check(server.name, False, f"{place} {who}: set {server.credentials}")
     if not reply.is_fine:
-        return check(
-            server.name, False, f"{place} does not know {server.closed_url} ({reply.status}): "
-            f"is this the address of {server.name}?"
-        )  # fmt: skip
+        why = f"does not know {server.closed_url} ({reply.status})"
+        advice = f"give the address of {server.name}"
+        return check(server.name, False, f"{place} {why}: {advice}")
     return _version_check(server, place, ask(server.version_url, server.headers))
 
 

@@ -5,8 +5,10 @@ processes of the machine and makes no CUDA context in ours.
 """
 
 import contextlib
-import shutil
 import subprocess
+from collections.abc import Iterable
+
+from tasks.runtime.gpu_driver import PROGRAM, ask_driver, find_driver
 
 QUERY = "memory.used,memory.total,utilization.gpu,power.draw,enforced.power.limit"
 TIMEOUT_S = 5.0
@@ -21,19 +23,16 @@ class GpuLoad:
     """
 
     def __init__(self) -> None:
-        program = shutil.which("nvidia-smi")
+        program = find_driver()
         if program is None:
-            raise FileNotFoundError("nvidia-smi is not installed")
-        self._command = [program, f"--query-gpu={QUERY}", "--format=csv,noheader,nounits"]
+            raise FileNotFoundError(f"{PROGRAM} is not installed")
+        self._program = program
         self._values: dict[str, float] = {}
 
     def collect_metrics(self) -> None:
         """Ask once; a driver that does not answer gives no values."""
         with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
-            answer = subprocess.run(
-                self._command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
-            )
-            self._values = parse(answer.stdout)
+            self._values = parse(ask_driver(self._program, QUERY, timeout_s=TIMEOUT_S))
 
     def aggregate_metrics(self) -> dict[str, float]:
         """The values of the sample."""
@@ -44,10 +43,10 @@ class GpuLoad:
         self._values = {}
 
 
-def parse(answer: str) -> dict[str, float]:
+def parse(answer: Iterable[str]) -> dict[str, float]:
     """Metrics from a line of `QUERY` for each GPU; what a device does not tell is left out."""
     values: dict[str, float] = {}
-    for number, line in enumerate(answer.splitlines()):
+    for number, line in enumerate(answer):
         used, total, busy, watts, most_watts = map(_number, line.split(","))
         measured = {
             "memory_usage_megabytes": None if used is None else used * MEGABYTES_PER_MIB,

@@ -2,10 +2,10 @@
 
 import argparse
 import os
-from pathlib import Path
 
-from tasks.store.manifest import MANIFEST_NAME, read_manifest
+from tasks.store.manifest import read_manifest
 from tests.benchmarks.children import absolute
+from tests.benchmarks.newest import newest_artifact
 
 
 def add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -38,24 +38,9 @@ def add_systems(parser: argparse.ArgumentParser) -> None:
 def find_inputs(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     """Fills in tokens and vocab where only the workspace was named."""
     if arguments.workspace and not arguments.tokens:
-        arguments.tokens = newest_tokens(arguments.workspace)
+        arguments.tokens = newest_artifact(arguments.workspace, "tokenize")
     if arguments.workspace and not arguments.vocab:
         vocab_id = read_manifest(arguments.tokens).inputs["vocab"].input_id
         arguments.vocab = arguments.workspace / "artifacts" / "vocab" / vocab_id
     if not arguments.tokens or not arguments.vocab:
         parser.error("give --workspace, or --tokens and --vocab")
-
-
-def newest_tokens(workspace: Path) -> Path:
-    """The tokenize artifact of a workspace that was finished last.
-
-    Raises:
-        SystemExit: there is none.
-    """
-    found = sorted(
-        (workspace / "artifacts" / "tokenize").glob(f"*/{MANIFEST_NAME}"),
-        key=lambda path: path.stat().st_mtime,
-    )
-    if not found:
-        raise SystemExit(f"{workspace} has no artifact of tokenize: run it first")
-    return found[-1].parent

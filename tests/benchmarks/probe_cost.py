@@ -36,10 +36,11 @@ from tasks.probe.layers import LAYER_MEASURES, Layers, Measured, layers_of
 from tasks.probe.observe import TOKENS_PER_BATCH, Observed, batches, observe_sample
 from tasks.probe.sample import Sample, Tokens, draw_sample
 from tasks.probe.vocabulary import Vocabulary, read_vocabulary
-from tasks.store.manifest import MANIFEST_NAME, read_manifest
+from tasks.store.manifest import read_manifest
 from tasks.tokens import TokenizedCorpus
 from tests.benchmarks.children import absolute
 from tests.benchmarks.ingest_speed import machine
+from tests.benchmarks.newest import newest_artifact
 
 ENCODING = "plain encoding"
 PASS = "pass that keeps all layers' states"
@@ -74,7 +75,7 @@ def main() -> None:
     """Measure, then print a line a part; all numbers with --json."""
     arguments = parse_arguments()
     torch.set_num_threads(arguments.threads)
-    encoder_path = arguments.encoder or newest_encoder(arguments.workspace)
+    encoder_path = arguments.encoder or newest_artifact(arguments.workspace, "pretrain")
     encoder = load_masked_lm(encoder_path).eval().model
     tokenizer = load_tokenizer(encoder_path / "tokenizer.json")
     vocabulary = read_vocabulary(tokenizer, encoder.config.vocab_size)
@@ -118,21 +119,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="a file for all numbers")
     return parser.parse_args()
-
-
-def newest_encoder(workspace: Path) -> Path:
-    """The pretrain artifact of a workspace that was finished last.
-
-    Raises:
-        SystemExit: there is none.
-    """
-    found = sorted(
-        (workspace / "artifacts" / "pretrain").glob(f"*/{MANIFEST_NAME}"),
-        key=lambda path: path.stat().st_mtime,
-    )
-    if not found:
-        raise SystemExit(f"{workspace} has no artifact of pretrain: run it first")
-    return found[-1].parent
 
 
 def held_out(encoder_path: Path, workspace: Path) -> list[Sequence[Tokens]]:

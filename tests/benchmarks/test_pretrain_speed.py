@@ -9,7 +9,7 @@ import pytest
 
 from tests.benchmarks import pretrain_peer
 from tests.benchmarks.children import Spent
-from tests.benchmarks.pretrain_inputs import find_inputs, newest_tokens
+from tests.benchmarks.pretrain_inputs import find_inputs
 from tests.benchmarks.pretrain_speed import (
     PEERS,
     environment,
@@ -144,8 +144,8 @@ def test_every_system_gets_the_same_threads() -> None:
 
 
 def test_a_workspace_without_tokens_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="run it first"):
-        newest_tokens(tmp_path)
     parser = argparse.ArgumentParser()
+    with pytest.raises(SystemExit, match="no artifact of tokenize: run it first"):
+        find_inputs(parser, arguments(workspace=tmp_path, tokens=None, vocab=None))
     with pytest.raises(SystemExit):
         find_inputs(parser, arguments(workspace=None, vocab=None))

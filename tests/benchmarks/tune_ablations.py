@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,14 @@ from tasks.evaluate.layers import LayeredEmbedder
 from tasks.evaluate.scores import HARD_HALF_DOCUMENT
 from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from, artifact_path
-from tasks.store.manifest import MANIFEST_NAME, read_manifest
+from tasks.store.manifest import read_manifest
 from tasks.system_names import EMBEDDER, HALF_DOCUMENT, system_label
 from tasks.tune.config import TuneConfig
 from tasks.tune.stage import TUNE
 from tests.benchmarks.children import absolute
 from tests.benchmarks.ingest_ours import SilentReporter, parse_setting
 from tests.benchmarks.ingest_speed import machine
+from tests.benchmarks.newest import newest_artifact
 from tests.benchmarks.pretrain_speed import merged
 
 RECIPE = "recipe"
@@ -86,29 +87,42 @@ def main() -> None:
         variant: [kept(chain, variant, seed, arguments) for seed in arguments.seeds]
         for variant in arguments.variants
     }
-    title = f"{machine()}; {chain.asked[0].num_queries} test documents; " + " ".join(
-        [f"seeds {arguments.seeds}", *arguments.settings]
-    )
-    sys.stdout.write("\n".join([title, *table(found)]) + "\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    tell(chain, arguments, table(found), found)
 
 
 def parse_arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="of stage tune")
-    parser.add_argument("--workspace", type=absolute, required=True, help="has an embedder")
+    parser = tuning_parser(str(__doc__))
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=absolute, required=True, help="a folder for the figures")
-    parser.add_argument("--json", type=Path, help="a file for all figures")
     arguments = parser.parse_args()
     arguments.settings = merged(arguments.settings)
     return arguments
+
+
+def tuning_parser(description: str) -> argparse.ArgumentParser:
+    """What every benchmark that tunes over seeds is told."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="of stage tune")
+    parser.add_argument("--workspace", type=absolute, required=True, help="has an embedder")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="a file for all figures")
+    return parser
+
+
+def tell(
+    chain: Chain, arguments: argparse.Namespace, lines: Iterable[str], found: Mapping[str, Any]
+) -> None:
+    """Print a table under what it was measured on; all figures into the file that was named."""
+    title = f"{machine()}; {chain.asked[0].num_queries} test documents; " + " ".join(
+        [f"seeds {arguments.seeds}", *arguments.settings]
+    )
+    sys.stdout.write("\n".join([title, *lines]) + "\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
 def find_chain(workspace: Path) -> Chain:
@@ -117,11 +131,7 @@ def find_chain(workspace: Path) -> Chain:
     Raises:
         SystemExit: the workspace has none.
     """
-    manifests = (workspace / "artifacts" / "tune").glob(f"*/{MANIFEST_NAME}")
-    newest = max(manifests, key=lambda path: path.stat().st_mtime, default=None)
-    if newest is None:
-        raise SystemExit(f"{workspace} has no artifact of tune: run it first")
-    manifest = read_manifest(newest.parent)
+    manifest = read_manifest(newest_artifact(workspace, "tune"))
     folders = {
         stage: workspace / artifact_path(stage, entry.input_id)
         for stage, entry in manifest.inputs.items()

@@ -10,7 +10,6 @@ weight of that loss, 0 leaves it out. Head and decoder are the pretrained ones a
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -31,11 +30,17 @@ from tasks.stage import StageContext
 from tasks.tune.documents import TokenIds
 from tasks.tune.prepare import prepare
 from tasks.tune.training import TuningRun
-from tests.benchmarks.children import absolute
 from tests.benchmarks.ingest_ours import SilentReporter
-from tests.benchmarks.ingest_speed import machine
 from tests.benchmarks.pretrain_speed import merged
-from tests.benchmarks.tune_ablations import RECIPE, Chain, find_chain, recall, tune_config
+from tests.benchmarks.tune_ablations import (
+    RECIPE,
+    Chain,
+    find_chain,
+    recall,
+    tell,
+    tune_config,
+    tuning_parser,
+)
 
 WINDOW_TOKENS = 126
 WINDOWS_PER_UPDATE = 32
@@ -107,25 +112,13 @@ def main() -> None:
         f"{rate:g}": [run(chain, rate, seed, arguments.settings) for seed in arguments.seeds]
         for rate in arguments.rates
     }
-    title = f"{machine()}; {chain.asked[0].num_queries} test documents; " + " ".join(
-        [f"seeds {arguments.seeds}", *arguments.settings]
-    )
-    sys.stdout.write("\n".join([title, *table(found)]) + "\n")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    tell(chain, arguments, table(found), found)
 
 
 def parse_arguments() -> argparse.Namespace:
     """What the command line asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE", help="of stage tune")
-    parser.add_argument("--workspace", type=absolute, required=True, help="has an embedder")
+    parser = tuning_parser(str(__doc__))
     parser.add_argument("--rates", type=float, nargs="+", default=[0.0, 1e-4, 5e-4])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="a file for all figures")
     arguments = parser.parse_args()
     arguments.settings = merged(arguments.settings)
     return arguments

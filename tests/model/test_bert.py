@@ -167,7 +167,7 @@ def test_the_old_names_of_norms_are_known(tmp_path: Path) -> None:
         ({"num_hidden_layers": 10**9}, "larger model"),
         ({"num_hidden_layers": 2}, "missing or unexpected"),
         ({"vocab_size": 61}, "has shape"),
-        ({"num_attention_heads": 5}, "do not divide"),
+        ({"num_attention_heads": 5}, "does not divide"),
         ({"hidden_size": "wide"}, "whole number"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings"),
     ],

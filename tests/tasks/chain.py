@@ -119,6 +119,20 @@ def pretrained(
     return sealed(folder, "pretrain")
 
 
+def encoder_chain(
+    folder: Path, records: Iterable[Mapping[str, Any]], *, config: EncoderConfig = ENCODER
+) -> dict[str, Artifact]:
+    """All that tune reads, of these records and a fresh encoder, by stage."""
+    vocab = byte_vocab(folder / "vocab")
+    corpus = ingested(folder / "corpus", records)
+    return {
+        "ingest": corpus,
+        "vocab": vocab,
+        "tokenize": tokenized(folder / "tokens", corpus, vocab),
+        "pretrain": pretrained(folder / "encoder", vocab, config=config),
+    }
+
+
 def topic_documents(
     num_documents: int, *, split: str, seed: int, prefix: str
 ) -> list[dict[str, Any]]:

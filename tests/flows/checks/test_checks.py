@@ -3,6 +3,8 @@
 import email.utils
 import http.server
 import importlib.metadata
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -17,7 +19,7 @@ from flows.checks.clock import clock_check, clock_verdict, disk_ahead_s
 from flows.checks.place import disk_check, nearest_folder, permission_check
 from flows.checks.ports import Listener, listeners, port_check
 from flows.checks.servers import given_servers, server_checks
-from flows.doctor import verdict
+from flows.doctor import _without_gpu, verdict
 from flows.local_server import LOOPBACK, free_port
 
 Serve = Callable[..., str]
@@ -181,3 +183,23 @@ def test_only_what_failed_fails() -> None:
     assert verdict({"checks": doubtful}) is None
     error = verdict({"checks": [*doubtful, check("c", False, "gone: bring it back")]})
     assert str(error) == "c: gone: bring it back"
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "says"),
+    [
+        ("echo NVIDIA H200", "warning", "built without CUDA.*the driver has NVIDIA H200"),
+        ("exit 9", "warning", "nvidia-smi fails .*repair its driver"),
+        ("true", "ok", "processor only"),
+    ],
+)
+def test_a_driver_that_torch_does_not_use_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, state: str, says: str
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found = _without_gpu(None)
+    assert found["state"] == state
+    assert re.search(says, found["finding"])

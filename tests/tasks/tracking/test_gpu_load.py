@@ -22,7 +22,7 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
 
 
 def test_every_field_has_its_name_and_unit() -> None:
-    assert parse(ANSWER) == {
+    assert parse(ANSWER.splitlines()) == {
         "gpu_0_memory_usage_megabytes": 75161.9,
         "gpu_0_memory_usage_percentage": 49.9,
         "gpu_0_utilization_percentage": 97.0,
@@ -31,7 +31,7 @@ def test_every_field_has_its_name_and_unit() -> None:
         "gpu_1_memory_usage_megabytes": 10.5,
         "gpu_1_memory_usage_percentage": 0.0,
     }
-    assert parse("") == {}
+    assert parse([]) == {}
 
 
 def test_the_program_is_asked_for_these_fields(
@@ -41,7 +41,7 @@ def test_the_program_is_asked_for_these_fields(
     install(tmp_path, monkeypatch, f"{asked}\nprintf '{ANSWER}'")
     load = GpuLoad()
     load.collect_metrics()
-    assert load.aggregate_metrics() == parse(ANSWER)
+    assert load.aggregate_metrics() == parse(ANSWER.splitlines())
     load.clear_metrics()
     assert load.aggregate_metrics() == {}
 

@@ -22,11 +22,8 @@ from tasks.tune.stage import TUNE
 from tests.tasks.chain import (
     ENCODER,
     Listener,
-    byte_vocab,
-    ingested,
-    pretrained,
+    encoder_chain,
     sealed,
-    tokenized,
     topic_documents,
 )
 
@@ -74,14 +71,7 @@ def chain(
         *topic_documents(num_validation, split="validation", seed=1, prefix="v"),
         *topic_documents(2, split="test", seed=2, prefix="x"),
     ]
-    vocab = byte_vocab(folder / "vocab")
-    corpus = ingested(folder / "corpus", records)
-    return {
-        "ingest": corpus,
-        "vocab": vocab,
-        "tokenize": tokenized(folder / "tokens", corpus, vocab),
-        "pretrain": pretrained(folder / "encoder", vocab, config=config),
-    }
+    return encoder_chain(folder, records, config=config)
 
 
 @pytest.fixture(scope="module")

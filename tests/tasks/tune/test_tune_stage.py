@@ -18,7 +18,11 @@ from tasks.store.artifact import Artifact
 from tasks.tune.config import TuneConfig
 from tasks.tune.stage import TUNE
 from tasks.tune.token_kinds import token_kinds
-from tests.tasks.chain import Listener, byte_vocab, ingested, pretrained, tokenized, topic_documents
+from tests.tasks.chain import (
+    Listener,
+    encoder_chain,
+    topic_documents,
+)
 
 SETTINGS = {
     "max_steps": 40,
@@ -33,17 +37,6 @@ SETTINGS = {
 }
 
 
-def chain(folder: Path, records: list[dict[str, Any]]) -> dict[str, Artifact]:
-    vocab = byte_vocab(folder / "vocab")
-    corpus = ingested(folder / "corpus", records)
-    return {
-        "ingest": corpus,
-        "vocab": vocab,
-        "tokenize": tokenized(folder / "tokens", corpus, vocab),
-        "pretrain": pretrained(folder / "encoder", vocab),
-    }
-
-
 def records(num_train: int, num_validation: int = 40) -> list[dict[str, Any]]:
     return [
         *topic_documents(num_train, split="train", seed=0, prefix="t"),
@@ -54,7 +47,7 @@ def records(num_train: int, num_validation: int = 40) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    return chain(tmp_path_factory.mktemp("chain"), records(60))
+    return encoder_chain(tmp_path_factory.mktemp("chain"), records(60))
 
 
 def tune(
@@ -241,7 +234,9 @@ def test_short_documents_and_copies_are_left_out(tmp_path: Path) -> None:
     usual = records(12)
     short = {"id": "short", "text": "too short", "split": "train"}
     listener = Listener()
-    metrics = tune(chain(tmp_path, [*usual, short]), tmp_path / "out", listener, max_steps=1)
+    metrics = tune(
+        encoder_chain(tmp_path, [*usual, short]), tmp_path / "out", listener, max_steps=1
+    )
     assert metrics["num_documents"] == 12
     assert "12 of 13 documents (1 too short" in listener.messages[0]
     assert any("documents_per_batch = 16 is more than the 12" in text for text in listener.warnings)
@@ -249,12 +244,12 @@ def test_short_documents_and_copies_are_left_out(tmp_path: Path) -> None:
 
 def test_too_few_documents_are_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"7 of 7 train documents.*span_min_tokens"):
-        tune(chain(tmp_path, records(7)), tmp_path / "out")
+        tune(encoder_chain(tmp_path, records(7)), tmp_path / "out")
 
 
 def test_without_validation_documents_it_says_so(tmp_path: Path) -> None:
     listener = Listener()
-    metrics = tune(chain(tmp_path, records(12, 1)), tmp_path / "out", listener, max_steps=1)
+    metrics = tune(encoder_chain(tmp_path, records(12, 1)), tmp_path / "out", listener, max_steps=1)
     assert "validation_recall_at_1" not in metrics
     assert any("cannot measure recall" in text for text in listener.warnings)
 
