@@ -10,7 +10,7 @@ run: .venv
 	$(BIN)/corpusmith run
 
 test: .venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv
 	$(BIN)/ruff format --check $(CODE)

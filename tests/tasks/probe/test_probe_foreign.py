@@ -262,7 +262,7 @@ def not_finite(folder: Path) -> None:
         (setting("hidden_act", "relu"), "hidden_act"),
         (setting("vocab_size", 20), "token of id"),
         (setting("max_position_embeddings", 20), "at most 18 tokens .*max_tokens_per_document"),
-        (setting("num_attention_heads", 5), "do not divide"),
+        (setting("num_attention_heads", 5), "does not divide"),
         (pickled, "pytorch_model.bin is a pickle.* writes safetensors"),
         (without("config.json"), "config.json does not say what model"),
         (without("tokenizer.json"), "has no tokenizer.json; save its tokenizer"),
