@@ -11,7 +11,7 @@ from torch.nn import functional
 from model.batch import Batch
 from model.config import EncoderConfig
 from model.encoder import AttentionPath, Encoder
-from model.prediction_loss import IGNORED, prediction_loss
+from model.prediction_loss import IGNORED, LogitGradients, logit_gradients, prediction_loss
 
 
 class PredictionHead(nn.Module):
@@ -41,6 +41,17 @@ class MaskedLanguageModel(nn.Module):
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         if config.tie_embeddings:
             self.decoder.weight = self.model.embeddings.tok_embeddings.weight
+        self.compiled_gradients: LogitGradients | None = None
+
+    def compile_parts(self, *, backend: str = "inductor") -> None:
+        """Let layers and loss be compiled when they are first used; weights and names stay.
+
+        For CUDA: the ways through attention and loss that a processor takes are fast as they are,
+        and the former does not compile.
+        """
+        for layer in self.model.layers:
+            layer.compile(backend=backend)
+        self.compiled_gradients = torch.compile(logit_gradients, backend=backend)
 
     def logits(self, hidden_MD: Tensor) -> Tensor:
         """Scores ``logits_MV`` of every token of the vocabulary; any leading dimensions."""
@@ -69,7 +80,8 @@ class MaskedLoss(nn.Module):
         if torch.is_autocast_enabled(kind):
             hidden_MD = hidden_MD.to(torch.get_autocast_dtype(kind))
         decoder = self.model.decoder
-        return prediction_loss(hidden_MD, decoder.weight, decoder.bias, targets_M)
+        compiled = self.model.compiled_gradients
+        return prediction_loss(hidden_MD, decoder.weight, decoder.bias, targets_M, compiled)
 
 
 def summed_loss(logits_MV: Tensor, targets_M: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 
 from model.config import EncoderConfig
 from model.course import TrainingSettings
+from model.errors import RequestError
 from model.huggingface import save_masked_lm
 from model.initialization import predict_frequencies
 from model.mlm import MaskedLanguageModel
@@ -73,8 +74,7 @@ class PretrainingRun:
         """The model, on its device, without weights; compiled where the settings say so."""
         model = MaskedLanguageModel(self.encoder).to(self.device)
         if self.compiled:
-            for layer in model.model.layers:
-                layer.compile()
+            model.compile_parts()
         return model
 
     @cached_property
@@ -259,11 +259,17 @@ def prepare(
         ranks: who trains together.
 
     Raises:
-        RequestError: a device that is not there, or an encoder to start from that does not fit.
+        RequestError: a device that is not there or not compiled for, or an encoder to start from
+            that does not fit.
         ArtifactError: an input is damaged.
     """
     config: PretrainConfig = context.config
     device = device or pick_device(config.device)
+    if config.compile == "on" and device.type != "cuda":
+        raise RequestError(
+            f"pretrain.compile = on: layers are compiled for CUDA devices only, and this run is on "
+            f"{device.type}; leave it at auto"
+        )
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     return PretrainingRun(
         context,

@@ -109,6 +109,7 @@ def tuning_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--workspace", type=absolute, required=True, help="has an embedder")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N")
     parser.add_argument("--json", type=Path, help="a file for all figures")
     return parser
 
@@ -145,9 +146,10 @@ def find_chain(workspace: Path) -> Chain:
 
 def kept(chain: Chain, variant: str, seed: int, arguments: argparse.Namespace) -> Recalls:
     """What one run found; done only where the folder of runs does not have it."""
-    config = tune_config(chain, variant, seed, arguments.settings)
+    config = tune_config(chain, variant, seed, arguments)
     inputs = {stage: artifact.ref.content_id for stage, artifact in chain.inputs.items()}
-    parts = [_PARTS] if variant == RECIPE else []
+    parts: list[object] = [_PARTS] if variant == RECIPE else []
+    parts += [config.device] if config.device != "cpu" else []
     asked = json.dumps([config.identity(), inputs, TUNE.version, *parts], sort_keys=True)
     name = f"{variant.replace(' ', '-')}-{seed}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
     path = arguments.runs / f"tune-{name}.json"
@@ -163,12 +165,12 @@ def kept(chain: Chain, variant: str, seed: int, arguments: argparse.Namespace) -
     return recalls
 
 
-def tune_config(chain: Chain, variant: str, seed: int, given: Sequence[str]) -> TuneConfig:
+def tune_config(chain: Chain, variant: str, seed: int, arguments: argparse.Namespace) -> TuneConfig:
     """The embedder's settings, those given, then those of the variant."""
     known = {name: chain.settings[name] for name in TuneConfig.model_fields.keys() & chain.settings}
-    given_values = dict(map(parse_setting, given))
+    given = dict(map(parse_setting, arguments.settings))
     return TuneConfig.model_validate(
-        known | given_values | VARIANTS[variant] | {"seed": seed, "device": "cpu"}
+        known | given | VARIANTS[variant] | {"seed": seed, "device": arguments.device}
     )
 
 
@@ -185,7 +187,7 @@ def run(chain: Chain, variant: str, config: TuneConfig, folder: Path) -> Recalls
     output = folder / "embedder"
     output.mkdir()
     TUNE.run(StageContext(config, inputs, output, SilentReporter()))
-    embedder = Embedder.load(output)
+    embedder = Embedder.load(output, config.device)
     summary = json.loads((output / "training.json").read_text("utf-8"))
     recalls = {
         f"{variant}, {dim}" if dim < embedder.about.dim else variant: {

@@ -78,7 +78,10 @@ class MaskedBetween:
         windows = draw_windows(self.tuning.documents, step)
         masked = mask_sequences(windows, self.model.config, mask_frac=MASK_FRAC, seed=step)
         [gaps] = gap_batches(
-            masked, self.model.config, tokens_per_batch=10**9, device=torch.device("cpu")
+            masked,
+            self.model.config,
+            tokens_per_batch=10**9,
+            device=self.model.head.dense.weight.device,
         )
         self.model.train()
         for group in self._optimizer.param_groups:
@@ -109,7 +112,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     chain = find_chain(arguments.workspace)
     found = {
-        f"{rate:g}": [run(chain, rate, seed, arguments.settings) for seed in arguments.seeds]
+        f"{rate:g}": [run(chain, rate, seed, arguments) for seed in arguments.seeds]
         for rate in arguments.rates
     }
     tell(chain, arguments, table(found), found)
@@ -124,25 +127,25 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def run(chain: Chain, rate: float, seed: int, given: Sequence[str]) -> dict[str, float]:
+def run(chain: Chain, rate: float, seed: int, arguments: argparse.Namespace) -> dict[str, float]:
     """Tune once.
 
     Returns:
         Recall at 1 by task, the step that was best, and the masked loss at the end.
     """
     sys.stderr.write(f"running rate {rate:g}, seed {seed}\n")
-    config = tune_config(chain, RECIPE, seed, given)
+    config = tune_config(chain, RECIPE, seed, arguments)
     with tempfile.TemporaryDirectory() as name:
         output = Path(name)
         tuning = prepare(StageContext(config, chain.inputs, output, SilentReporter()))
         losses: list[float] = []
         if rate:
-            model = load_masked_lm(chain.inputs["pretrain"].path)
+            model = load_masked_lm(chain.inputs["pretrain"].path).to(config.device)
             model.model = tuning.tuner.encoder  # the decoder keeps the pretrained token vectors
             tuning.sampler = MaskedBetween(tuning.sampler, model, tuning, rate, losses)
         tuning.run()
         tuning.write_embedder(output)
-        embedder = Embedder.load(output)
+        embedder = Embedder.load(output, config.device)
         recalls = {
             halves.task: recall(embedder, halves, embedder.about.dim) for halves in chain.asked
         }

@@ -148,17 +148,22 @@ def slope(
 
 @pytest.mark.parametrize("num_positions", [0, 1, 7, 300])
 @pytest.mark.parametrize("part_numbers", [None, 1, 37 * 100])
+@pytest.mark.parametrize("compiled", [None, prediction_loss.logit_gradients])
 def test_the_fused_loss_is_the_cross_entropy_of_the_logits_whatever_its_parts(
-    num_positions: int, part_numbers: int | None, monkeypatch: pytest.MonkeyPatch
+    num_positions: int,
+    part_numbers: int | None,
+    compiled: prediction_loss.LogitGradients | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if part_numbers is not None:
         monkeypatch.setattr(prediction_loss, "PART_NUMBERS", part_numbers)
+        monkeypatch.setattr(prediction_loss, "COMPILED_PART_NUMBERS", part_numbers)
     generator = torch.Generator().manual_seed(num_positions)
     shapes = (num_positions, 6), (37, 6), (37,)
     inputs = [torch.randn(s, generator=generator).double().requires_grad_() for s in shapes]
     targets_M = torch.randint(0, 37, (num_positions,), generator=generator)
     targets_M[::3] = IGNORED
-    fused = 0.3 * prediction_loss.prediction_loss(*inputs, targets_M)
+    fused = 0.3 * prediction_loss.prediction_loss(*inputs, targets_M, compiled)
     logits_MV = functional.linear(*inputs)
     plain = 0.3 * functional.cross_entropy(
         logits_MV, targets_M, ignore_index=IGNORED, reduction="sum"

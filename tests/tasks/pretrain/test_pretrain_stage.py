@@ -379,3 +379,8 @@ def test_off_the_main_thread_it_runs_too(output: Path, root: Path, tmp_path: Pat
 def test_the_stage_is_what_the_chain_expects() -> None:
     assert (PRETRAIN.name, PRETRAIN.upstream) == ("pretrain", ("vocab", "tokenize"))
     assert QUICK["max_steps"] == 24
+
+
+def test_compiling_on_a_processor_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="compile = on: layers are compiled for CUDA devices"):
+        pretrain(tmp_path, tmp_path / "out", Listener(), compile="on", device="cpu")
