@@ -144,7 +144,7 @@ def run(chain: Chain, rate: float, seed: int, arguments: argparse.Namespace) -> 
             model.model = tuning.tuner.encoder  # the decoder keeps the pretrained token vectors
             tuning.sampler = MaskedBetween(tuning.sampler, model, tuning, rate, losses)
         tuning.run()
-        tuning.write_embedder(output)
+        tuning.write_embedder(tuning.tuner.encoder, output)
         embedder = Embedder.load(output, config.device)
         recalls = {
             halves.task: recall(embedder, halves, embedder.about.dim) for halves in chain.asked

@@ -1,0 +1,1 @@
+"""Faults, injected where they hurt; `make faults` runs all and tells what happened."""
