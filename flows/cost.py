@@ -1,44 +1,49 @@
-"""What each stage is expected to cost on this machine. Estimates from sizes, not promises."""
+"""What each stage is expected to cost on this machine. Estimates from sizes, not promises.
 
-import math
-import time
+Each stage is a sum of parts, and a part is an amount (bytes, tokens, updates) times what one costs.
+The constants were measured on two cores; what a machine really takes is learned from the runs it
+has done, as one factor a stage (`flows.past_runs`).
+"""
+
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from flows.amounts import Amounts, Metrics, expected_amounts
 from flows.config import PipelineConfig
-from flows.graph import StageName
-from tasks.ingest.config import IngestConfig
-from tasks.ingest.places.sources import list_sources
+from flows.graph import STAGE_NAMES, StageName
+from flows.probe_cost import probe_s
+from flows.speed import Speed
+from flows.tune_cost import tuning_flops_per_token, tuning_s, tuning_tokens
 from tasks.pretrain.config import PretrainConfig
-from tasks.pretrain.sizes import (
-    encoder_flops_per_token,
-    num_parameters,
-    training_flops_per_token,
-)
+from tasks.pretrain.sizes import num_parameters, training_flops_per_token
 from tasks.store.manifest import Manifest
 
-BYTES_PER_TOKEN_AT_8K = 3.2  # English text; grows by about a quarter with each doubling
-GZIP_RATIO = 2.7  # of English text
-DOCUMENTATION_SHARE = 0.1  # of Python's source files
 INTERPRETER_BYTES = 700_000_000  # Python with the libraries and one model
-INGEST_BYTES_PER_S = 12e6
-TOKENIZE_BYTES_PER_S = 4e6
-LEARNED_BYTES_PER_S = {"bpe": 2e7, "unigram": 5e5, "wordpiece": 5e6, "words": 1e7}
-# A pass over 3.2 MB of news took Word2Vec 2.0 s (ten took 20) and Doc2Vec 0.9 s (forty took 36).
-WORD2VEC_S_PER_MB = 0.6
-DOC2VEC_S_PER_MB = 0.3
-FORWARD_SHARE = 1 / 3  # of the work of a forward and a backward pass
-# The part of the machine's matrix speed that training reaches. It grows with the width: on two
-# cores 0.05 and 0.11 were measured at 128 (two machines), 0.28 at 384; that it then stops growing
-# is an assumption.
-SHARE_PER_WIDTH = 0.08 / 128
-MAX_SHARE = 0.25
+SAVED_BYTES_PER_S = 2e8  # checkpoints: written, flushed and hashed
+# Beside the stages: servers, the flow and its stages, the tracker's last words, the release.
+RUN_S, STAGE_S = 12.0, 0.5
+
+INGEST_S, INGEST_S_PER_MB, INGEST_S_PER_DOCUMENT = 0.7, 0.15, 2e-4
+PARSE_S_PER_MB = 0.44  # of Python's source
+VOCAB_S, PEERS_S_PER_MB, VOCAB_S_PER_TOKEN = 1.5, 0.6, 6e-5
+LEARN_S_PER_MB = {"bpe": 0.28, "unigram": 2.0, "wordpiece": 0.4, "words": 0.3}
+TOKENIZE_S, TOKENIZE_S_PER_MB = 0.3, 0.35
+# A pass over a MB: learning, and making out a text that Doc2Vec has not learned.
+WORD2VEC_S_PER_MB, DOC2VEC_S_PER_MB, INFERENCE_S_PER_MB = 0.45, 0.25, 0.6
+EVALUATE_S, EVALUATE_S_PER_QUERY = 4.0, 1e-3
+PRETRAIN_S, EXPORT_S = 3.5, 4.0
+VALIDATING = 0.6  # beside plain encoding: it is done in the precision of training
+NUM_SCORED_ENCODERS, NUM_HALF_TASKS = 3, 2  # tuned, pretrained, untrained; plain and hard
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one stage is expected to take."""
+    """What one stage is expected to take.
+
+    Attributes:
+        rests_on: where the seconds come from, in words.
+        is_measured: whether a run on this machine stands behind them.
+    """
 
     seconds: float
     disk_bytes: int = 0
@@ -46,6 +51,8 @@ class Cost:
     num_parameters: int = 0
     num_tokens: int = 0
     flops: float = 0.0
+    rests_on: str = "sizes alone: it has not run here"
+    is_measured: bool = False
 
     @property
     def summary(self) -> str:
@@ -59,108 +66,132 @@ class Cost:
             parts.append(f"{self.flops:.1e} FLOP")
         return ", ".join(parts)
 
-
-@dataclass(frozen=True)
-class _Sizes:
-    """What the estimates rest on."""
-
-    num_bytes: int
-    num_corpus_tokens: int
-    num_parameters: int
-    training_flops_per_token: float
-    encoder_flops_per_token: float
-    flops_per_s: float
-
-    def training_s(self, flops: float) -> float:
-        """Seconds for so many operations, at the speed a model of this width reaches."""
-        return flops / self.flops_per_s
+    def calibrated(self, factor: float, rests_on: str) -> "Cost":
+        """The same with its seconds held against what earlier runs took."""
+        seconds = self.seconds * factor
+        return replace(self, seconds=seconds, rests_on=rests_on, is_measured=True)
 
 
-def estimate(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> dict[StageName, Cost]:
-    """The cost of each stage, from what is committed already and from the sources' sizes."""
-    sizes = _sizes(config, known)
-    parameters_bytes = 4 * sizes.num_parameters
-    checkpoints_bytes = 3 * parameters_bytes * config.pretrain.num_checkpoints
-    return {
-        "ingest": Cost(2 + sizes.num_bytes / INGEST_BYTES_PER_S, sizes.num_bytes),
-        "vocab": _vocab(config, sizes),
-        "tokenize": Cost(
-            1 + sizes.num_bytes / TOKENIZE_BYTES_PER_S,
-            3 * sizes.num_corpus_tokens,
-            num_tokens=sizes.num_corpus_tokens,
-        ),
-        "pretrain": _pretrain(config, sizes, checkpoints_bytes),
-        "tune": _tune(config, sizes, checkpoints_bytes),
-        "probe": Cost(30.0, 1_000_000),
-        "evaluate": _evaluate(config, sizes),
-        "export": Cost(3 + _encode_s(sizes), sizes.num_corpus_tokens * 8),
+def estimate(
+    config: PipelineConfig, known: Mapping[StageName, Manifest], speed: Speed
+) -> dict[StageName, Cost]:
+    """The cost of each stage, from what is committed already and from the sources' sizes.
+
+    Args:
+        config: the settings.
+        known: what has been committed for just these settings.
+        speed: of matrices on this machine.
+    """
+    counted: dict[str, Metrics] = {
+        name: each.information.get("metrics", {}) for name, each in known.items()
     }
+    amounts = expected_amounts(config, counted)
+    return {name: cost_of(name, config, amounts, speed) for name in STAGE_NAMES}
 
 
-def _evaluate(config: PipelineConfig, sizes: _Sizes) -> Cost:
-    """Three encoders on a few documents, and word vectors learned from many."""
-    evaluate = config.evaluate
-    learned_mb = min(sizes.num_bytes / 1e6, evaluate.max_train_mb)
-    passes_s = WORD2VEC_S_PER_MB * evaluate.word2vec_epochs
-    passes_s += DOC2VEC_S_PER_MB * evaluate.doc2vec_epochs
-    return Cost(15 + _encode_s(sizes) / 2 + learned_mb * passes_s, 1_000_000)
+def cost_of(
+    stage: StageName,
+    config: PipelineConfig,
+    amounts: Amounts,
+    speed: Speed,
+    *,
+    done_frac: float = 0.0,
+) -> Cost:
+    """The cost of one stage that reads these amounts.
+
+    Args:
+        stage: its name.
+        config: the settings of it and of the stages before it.
+        amounts: what it reads.
+        speed: of matrices.
+        done_frac: part of its updates or documents that need not be done.
+    """
+    left = 1.0 - done_frac
+    match stage:
+        case "ingest":
+            return Cost(_ingest_s(amounts), int(amounts.num_text_bytes))
+        case "vocab":
+            return Cost(_vocab_s(config, amounts), 40 * config.vocab.vocab_size)
+        case "tokenize":
+            seconds = TOKENIZE_S + TOKENIZE_S_PER_MB * amounts.num_text_bytes / 1e6
+            num_tokens = int(amounts.num_tokens)
+            return Cost(seconds, 3 * num_tokens, num_tokens=num_tokens)
+        case "pretrain":
+            return _pretrain(config, amounts, speed, left)
+        case "tune":
+            return _tune(config, amounts, speed, left)
+        case "probe":
+            return Cost(probe_s(config, amounts, speed), 1_000_000)
+        case "evaluate":
+            return Cost(_evaluate_s(config, amounts, speed), 1_000_000)
+        case "export":
+            seconds = EXPORT_S + left * speed.encode_s(config, amounts.num_tokens)
+            return Cost(seconds, int(8 * amounts.num_tokens))
 
 
-def _vocab(config: PipelineConfig, sizes: _Sizes) -> Cost:
+def _ingest_s(amounts: Amounts) -> float:
+    seconds = INGEST_S + INGEST_S_PER_DOCUMENT * amounts.num_documents
+    if amounts.is_code:
+        return seconds + PARSE_S_PER_MB * amounts.num_source_bytes / 1e6
+    return seconds + INGEST_S_PER_MB * amounts.num_text_bytes / 1e6
+
+
+def _vocab_s(config: PipelineConfig, amounts: Amounts) -> float:
     """The report on samples, most of it for the peers, and the learning."""
     vocab = config.vocab
-    report_s = 3 + 2e-6 * vocab.peer_bytes + 2e-4 * vocab.vocab_size
-    learned_bytes = 0 if vocab.tokenizer else sizes.num_bytes
-    seconds = report_s + learned_bytes / LEARNED_BYTES_PER_S[vocab.algorithm]
-    return Cost(seconds, 40 * vocab.vocab_size)
+    train_mb = amounts.num_train_bytes / 1e6
+    report_s = VOCAB_S + PEERS_S_PER_MB * min(vocab.peer_bytes / 1e6, train_mb)
+    if vocab.tokenizer:
+        return report_s
+    learning_s = VOCAB_S_PER_TOKEN * vocab.vocab_size + LEARN_S_PER_MB[vocab.algorithm] * train_mb
+    return report_s + learning_s
 
 
-def _sizes(config: PipelineConfig, known: Mapping[StageName, Manifest]) -> _Sizes:
-    num_bytes = _text_bytes(config.ingest)
-    vocab_size = config.vocab.vocab_size
-    shape = config.pretrain.shape
-    metrics: dict[str, Any] = {}
-    if "tokenize" in known:
-        metrics = known["tokenize"].information.get("metrics", {})
-    guessed = num_bytes / (BYTES_PER_TOKEN_AT_8K + 0.25 * math.log2(vocab_size / 8192))
-    return _Sizes(
-        num_bytes=num_bytes,
-        num_corpus_tokens=int(metrics.get("num_tokens", guessed)),
-        num_parameters=num_parameters(
-            shape, vocab_size, tie_embeddings=config.pretrain.tie_embeddings
-        ),
-        training_flops_per_token=training_flops_per_token(
-            shape,
-            vocab_size,
-            row_tokens=config.tokenize.row_tokens,
-            mask_frac=_mean_mask_frac(config.pretrain),
-        ),
-        encoder_flops_per_token=encoder_flops_per_token(
-            shape, row_tokens=config.tokenize.row_tokens
-        ),
-        flops_per_s=measured_flops_per_s() * min(SHARE_PER_WIDTH * shape.hidden_size, MAX_SHARE),
+def _evaluate_s(config: PipelineConfig, amounts: Amounts, speed: Speed) -> float:
+    """Encoders on halves of test documents, and word vectors learned from training documents."""
+    evaluate = config.evaluate
+    documents = amounts.num_documents
+    test_frac = max(1.0 - amounts.train_frac - amounts.validation_frac, 0.0)
+    num_queries = min(documents * test_frac, evaluate.max_queries)
+    num_texts = NUM_SCORED_ENCODERS * NUM_HALF_TASKS * num_queries
+    if config.ingest.label_column:
+        num_labelled = min(documents * amounts.train_frac, evaluate.max_labelled_documents)
+        num_texts += NUM_SCORED_ENCODERS * (num_labelled + num_queries)
+    learned_frac = min(evaluate.max_train_documents / max(documents * amounts.train_frac, 1.0), 1.0)
+    learned_mb = min(amounts.num_train_bytes / 1e6 * learned_frac, evaluate.max_train_mb)
+    passes_s = WORD2VEC_S_PER_MB * evaluate.word2vec_epochs
+    passes_s += DOC2VEC_S_PER_MB * evaluate.doc2vec_epochs
+    asked_mb = NUM_HALF_TASKS * num_queries * amounts.num_text_bytes / max(documents, 1.0) / 1e6
+    seconds = EVALUATE_S + EVALUATE_S_PER_QUERY * num_queries * evaluate.num_resamples / 1000
+    seconds += speed.encode_s(config, num_texts * amounts.document_tokens)
+    inference_s = INFERENCE_S_PER_MB * evaluate.doc2vec_epochs * asked_mb
+    return seconds + learned_mb * passes_s + inference_s
+
+
+def _pretrain(config: PipelineConfig, amounts: Amounts, speed: Speed, left: float) -> Cost:
+    pretrain, row_tokens = config.pretrain, config.tokenize.row_tokens
+    parameters = num_parameters(
+        pretrain.shape, config.vocab.vocab_size, tie_embeddings=pretrain.tie_embeddings
     )
-
-
-def _text_bytes(config: IngestConfig) -> int:
-    sources = list_sources(config)
-    plain = sum(source.num_bytes for source in sources if not source.name.endswith(".gz"))
-    packed = sum(source.num_bytes for source in sources if source.name.endswith(".gz"))
-    share = 1.0 if config.paths else DOCUMENTATION_SHARE
-    return int(share * (plain + GZIP_RATIO * packed))
-
-
-def _pretrain(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
-    num_tokens = _num_rows(config.pretrain) * config.tokenize.row_tokens
-    flops = num_tokens * sizes.training_flops_per_token
-    seconds = sizes.training_s(flops) / _num_devices(config.pretrain)
-    if config.pretrain.max_minutes:
-        seconds = min(seconds, 60 * config.pretrain.max_minutes)
+    flops_per_token = training_flops_per_token(
+        pretrain.shape,
+        config.vocab.vocab_size,
+        row_tokens=row_tokens,
+        mask_frac=_mean_mask_frac(pretrain),
+    )
+    num_tokens = _num_rows(pretrain) * row_tokens
+    flops = num_tokens * flops_per_token
+    training_s = left * speed.pretraining_s(config, flops) / _num_devices(pretrain, speed.num_gpus)
+    if pretrain.max_minutes:
+        training_s = min(training_s, 60 * pretrain.max_minutes)
+    validated = min(pretrain.validation_rows * row_tokens, amounts.num_validation_tokens)
+    validation_s = speed.encode_s(config, left * VALIDATING * pretrain.validations * validated)
+    disk_bytes = 12 * parameters * pretrain.num_checkpoints
     return Cost(
-        seconds=seconds,
+        seconds=PRETRAIN_S + training_s + validation_s + left * disk_bytes / SAVED_BYTES_PER_S,
         disk_bytes=disk_bytes,
-        memory_bytes=INTERPRETER_BYTES + 16 * sizes.num_parameters + _activation_bytes(config),
-        num_parameters=sizes.num_parameters,
+        memory_bytes=INTERPRETER_BYTES + 16 * parameters + _activation_bytes(config),
+        num_parameters=parameters,
         num_tokens=num_tokens,
         flops=flops,
     )
@@ -173,11 +204,8 @@ def _num_rows(config: PretrainConfig) -> int:
     return round(config.max_steps * (config.rows_per_step - spared))
 
 
-def _num_devices(config: PretrainConfig) -> int:
+def _num_devices(config: PretrainConfig, num_gpus: int) -> int:
     """How many compute at once: GPUs, but on a machine without them all processes share it."""
-    import torch
-
-    num_gpus = torch.cuda.device_count()
     if num_gpus == 0:
         return config.num_nodes
     num_processes = num_gpus if config.num_processes == "auto" else config.num_processes
@@ -197,32 +225,13 @@ def _activation_bytes(config: PipelineConfig) -> int:
     return rows * config.tokenize.row_tokens * shape.num_layers * shape.hidden_size * 20 * 4
 
 
-def _tune(config: PipelineConfig, sizes: _Sizes, disk_bytes: int) -> Cost:
-    shortest, longest = config.tune.span_min_tokens, config.tune.span_max_tokens
-    long_tokens = (shortest + longest) / 2  # on average, in documents that are long enough
-    short_tokens = (shortest + long_tokens) / 2
-    num_pairs = config.tune.max_steps * config.tune.documents_per_batch
-    num_tokens = int(num_pairs * (long_tokens + short_tokens))
-    flops = num_tokens * sizes.encoder_flops_per_token
-    return Cost(sizes.training_s(flops), disk_bytes, num_tokens=num_tokens, flops=flops)
-
-
-def _encode_s(sizes: _Sizes) -> float:
-    return sizes.training_s(sizes.num_corpus_tokens * sizes.encoder_flops_per_token * FORWARD_SHARE)
-
-
-def measured_flops_per_s(*, tries: int = 5) -> float:
-    """The matrix speed of this machine in the precision training would use; takes moments."""
-    import torch
-
-    from tasks.runtime.devices import pick_device, pick_precision
-
-    device = pick_device("auto")
-    width = 8192 if device.type == "cuda" else 1024
-    matrix = torch.ones(width, width, dtype=pick_precision("auto", device), device=device)
-    best_s = math.inf
-    for _ in range(tries):
-        started = time.perf_counter()
-        (matrix @ matrix)[0, 0].item()  # reading a value waits for the device
-        best_s = min(best_s, time.perf_counter() - started)
-    return 2 * width**3 / best_s
+def _tune(config: PipelineConfig, amounts: Amounts, speed: Speed, left: float) -> Cost:
+    parameters = num_parameters(config.pretrain.shape, config.vocab.vocab_size)
+    num_tokens = tuning_tokens(config, amounts)
+    disk_bytes = 12 * parameters * config.tune.num_checkpoints
+    return Cost(
+        tuning_s(config, amounts, speed, left=left) + left * disk_bytes / SAVED_BYTES_PER_S,
+        disk_bytes,
+        num_tokens=int(num_tokens),
+        flops=num_tokens * tuning_flops_per_token(config, amounts),
+    )

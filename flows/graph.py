@@ -54,24 +54,24 @@ def stages_for(until: StageName | None, config: PipelineConfig) -> list[StageNam
 
 
 def load_stage(name: StageName) -> Stage:
-    """The stage of that name. Imports its code, and with it the libraries it needs, only now."""
+    """The stage of that name. Its code, and the libraries it needs, are imported when it runs."""
     match name:
         case "ingest":
             from tasks.ingest.stage import INGEST as stage
         case "vocab":
-            from tasks.vocab.stage import VOCAB as stage
+            from tasks.vocab.definition import VOCAB as stage
         case "tokenize":
-            from tasks.tokenize.stage import TOKENIZE as stage
+            from tasks.tokenize.definition import TOKENIZE as stage
         case "pretrain":
-            from tasks.pretrain.stage import PRETRAIN as stage
+            from tasks.pretrain.definition import PRETRAIN as stage
         case "tune":
-            from tasks.tune.stage import TUNE as stage
+            from tasks.tune.definition import TUNE as stage
         case "probe":
-            from tasks.probe.stage import PROBE as stage
+            from tasks.probe.definition import PROBE as stage
         case "evaluate":
-            from tasks.evaluate.stage import EVALUATE as stage
+            from tasks.evaluate.definition import EVALUATE as stage
         case "export":
-            from tasks.export.stage import EXPORT as stage
+            from tasks.export.definition import EXPORT as stage
         case _:
             raise RequestError(f"there is no stage {name!r}: name one of {', '.join(STAGE_NAMES)}")
     return stage

@@ -1,13 +1,15 @@
 """Starts the pipeline from the command line, after checking what can be known first."""
 
+import contextlib
 from typing import Any
 
 from flows.config import INLINE, PipelineConfig
 from flows.graph import StageName, stages_for
-from flows.servers import PrefectApi, prepare_prefect
+from flows.servers import PrefectApi, prepare_prefect, without_heartbeats
 from model.errors import RequestError
 from tasks.ingest.places.paths import check_paths
 from tasks.store.workspace import Workspace
+from tasks.tracking import load_early, locate
 
 
 def launch(config: PipelineConfig, location: str, until: StageName | None) -> dict[str, Any]:
@@ -24,8 +26,8 @@ def launch(config: PipelineConfig, location: str, until: StageName | None) -> di
     workspace, api = _prepare(config, location)
     from flows.pipeline import pipeline  # only now: Prefect reads its settings when imported
 
-    api.wait_until_ready()
-    return pipeline(config, workspace=str(workspace.path), until=until)
+    with _ready(api, workspace):
+        return pipeline(config, workspace=str(workspace.path), until=until)
 
 
 def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
@@ -38,8 +40,15 @@ def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
     workspace, api = _prepare(config, location)
     from flows.forecast import plan_forecast
 
+    with _ready(api, workspace):
+        return plan_forecast(config, workspace=str(workspace.path))
+
+
+def _ready(api: PrefectApi, workspace: Workspace) -> contextlib.AbstractContextManager[None]:
+    """Wait for the API while the tracker's library is loaded; then the setting to run flows in."""
+    load_early(locate(workspace.state))
     api.wait_until_ready()
-    return plan_forecast(config, workspace=str(workspace.path))
+    return without_heartbeats() if api.server else contextlib.nullcontext()
 
 
 def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectApi]:

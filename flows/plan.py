@@ -1,11 +1,14 @@
 """What a run would do and reuse, before anything starts; nothing is written."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from flows.config import PipelineConfig
-from flows.cost import Cost, estimate
+from flows.cost import RUN_S, STAGE_S, Cost, estimate
 from flows.graph import STAGE_NAMES, StageName, load_stage
+from flows.past_runs import past_runs
+from flows.speed import measured_speed, usual_speed
 from model.errors import ArtifactError
 from tasks.execute import identify
 from tasks.ingest.places.paths import check_paths
@@ -24,12 +27,31 @@ def plan_run(config: PipelineConfig, location: str, *, why: bool) -> dict[str, A
     workspace = Workspace.at(location)
     identities = _identities(config)
     known = {name: _manifest(workspace, identity) for name, identity in identities.items()}
-    costs = estimate(config, {name: manifest for name, manifest in known.items() if manifest})
+    costs = _costs(config, known, workspace)
     stages = [
         _describe(identity, known[name], costs[name], workspace, why=why)
         for name, identity in identities.items()
     ]
     return {"workspace": str(workspace.path), "stages": stages, "totals": _totals(costs, known)}
+
+
+def _costs(
+    config: PipelineConfig, known: dict[StageName, Manifest | None], workspace: Workspace
+) -> dict[StageName, Cost]:
+    """Of every stage; where one is due, by what this machine took before."""
+    found = {name: manifest for name, manifest in known.items() if manifest}
+    past, speed = past_runs(workspace), usual_speed()
+    costs = {
+        name: past.calibrate(name, cost, speed)
+        for name, cost in estimate(config, found, speed).items()
+    }
+    if all(cost.is_measured for name, cost in costs.items() if not known[name]):
+        return costs
+    guesses = estimate(config, found, measured_speed())
+    return {
+        name: cost if cost.is_measured else replace(guesses[name], rests_on=cost.rests_on)
+        for name, cost in costs.items()
+    }
 
 
 def _identities(config: PipelineConfig) -> dict[StageName, Identity]:
@@ -57,6 +79,7 @@ def _describe(
         "input_id": identity.input_id,
         "expects": "" if manifest else cost.summary,
         "seconds": 0.0 if manifest else round(cost.seconds, 1),
+        "rests_on": "" if manifest else cost.rests_on,
     }
     if why:
         described["why"] = [] if manifest else _reasons(workspace, identity)
@@ -102,8 +125,11 @@ def _totals(
     costs: dict[StageName, Cost], known: dict[StageName, Manifest | None]
 ) -> dict[str, Any]:
     due = [cost for name, cost in costs.items() if not known[name]]
+    overhead_s = RUN_S + STAGE_S * len(costs)
     return {
-        "seconds": round(sum(cost.seconds for cost in due), 1),
+        "seconds": round(overhead_s + sum(cost.seconds for cost in due), 1),
+        "overhead_seconds": overhead_s,
+        "guessed_seconds": round(sum(cost.seconds for cost in due if not cost.is_measured), 1),
         "disk_bytes": sum(cost.disk_bytes for cost in due),
         "memory_bytes": max((cost.memory_bytes for cost in due), default=0),
         "num_parameters": costs["pretrain"].num_parameters,

@@ -82,12 +82,11 @@ def plan(answer: Answer) -> None:
         _forecast(answer, console)
         return
     table = Table(title="plan", title_justify="left", box=None)
-    for column in ("stage", "would", "input id", "expects"):
+    for column in ("stage", "would", "input id", "expects", "by"):
         table.add_column(column)
     for stage in answer["stages"]:
-        table.add_row(
-            stage["stage"], stage["action"], stage["input_id"][:12], Text(stage["expects"])
-        )
+        expects, rests_on = Text(stage["expects"]), Text(stage["rests_on"])
+        table.add_row(stage["stage"], stage["action"], stage["input_id"][:12], expects, rests_on)
     console.print(table)
     console.print(_totals(answer["totals"]), highlight=False)
     for reason in (reason for stage in answer["stages"] for reason in stage.get("why", [])):
@@ -287,8 +286,11 @@ def _where(answer: Answer) -> Text:
 
 
 def _totals(totals: Answer) -> str:
+    guessed_s = totals["guessed_seconds"]
+    guessed = f" ({guessed_s:,.0f} s of them guessed from sizes alone)" if guessed_s else ""
     return (
-        f"about {totals['seconds']:,.0f} s, {totals['memory_bytes'] / 1e9:.1f} GB of memory, "
+        f"about {totals['seconds']:,.0f} s{guessed}, "
+        f"{totals['memory_bytes'] / 1e9:.1f} GB of memory, "
         f"{totals['disk_bytes'] / 1e6:,.0f} MB of disk; an encoder of "
         f"{totals['num_parameters'] / 1e6:.1f} M parameters, trained on "
         f"{totals['training_tokens']:,} tokens with {totals['training_flops']:.1e} FLOP"

@@ -78,9 +78,14 @@ def execute(
                 partial(_earlier, store, identity),
                 partial(store.newest, stage.name),
             )
+            goes_on = any(staging.folder.iterdir())
             metrics = stage.run(context)
             _refuse_changed_sources(stage, config, identity)
-            information = {"metrics": metrics, "seconds": round(time.monotonic() - started, 3)}
+            information = {
+                "metrics": metrics,
+                "seconds": round(time.monotonic() - started, 3),
+                "resumed": goes_on,  # then these are the seconds of the last attempt only
+            }
             artifact = staging.commit(identity, inputs, information)
     return _outcome(artifact, reused=False, started=started)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -105,3 +106,33 @@ class Stage:
     def reads(self, config: StageConfig) -> tuple[str, ...]:
         """The stages whose artifacts it reads with these settings."""
         return tuple(name for name in self.upstream if name not in config.does_without())
+
+
+def later(module: str) -> Callable[[StageContext], Metrics]:
+    """The function ``run`` of a module that is imported when it is called.
+
+    With it come the libraries that the work needs, in seconds; who finds a committed artifact,
+    or plans, needs none of them.
+    """
+
+    def run(context: StageContext) -> Metrics:
+        metrics: Metrics = import_module(module).run(context)
+        return metrics
+
+    return run
+
+
+def named_sources(module: str, *settings: str) -> Callable[[StageConfig], Any]:
+    """The function ``sources`` of a module, imported where a setting names something.
+
+    Args:
+        module: whose function gives None where none of the settings does.
+        settings: the fields of the stage's settings that name files; None or empty if they do not.
+    """
+
+    def sources(config: StageConfig) -> Any:
+        if not any(getattr(config, setting) for setting in settings):
+            return None
+        return import_module(module).sources(config)
+
+    return sources

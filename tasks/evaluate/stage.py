@@ -13,6 +13,7 @@ from tasks.evaluate.comparison import (
     questions_for_both,
 )
 from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.definition import EVALUATE
 from tasks.evaluate.encoders import encoder_systems
 from tasks.evaluate.examination import (
     Answers,
@@ -24,14 +25,15 @@ from tasks.evaluate.examination import (
     scores_of,
     smallest_differences,
 )
-from tasks.evaluate.given_files import sources
 from tasks.evaluate.report import Evaluation, report_page
 from tasks.evaluate.report_documents import places_of
 from tasks.evaluate.sample import Sample, sample_documents
 from tasks.evaluate.scores import write_differences, write_outcomes, write_scores
 from tasks.evaluate.vectors import System
 from tasks.runtime.devices import pick_device
-from tasks.stage import Metrics, Reporter, Stage, StageContext
+from tasks.stage import Metrics, Reporter, StageContext
+
+__all__ = ["EVALUATE", "run"]
 
 SCORES = "scores.parquet"
 DIFFERENCES = "differences.parquet"
@@ -126,14 +128,3 @@ def _metrics(evaluation: Evaluation) -> Metrics:
     for found in evaluation.comparisons:
         metrics |= comparison_metrics(found)
     return metrics
-
-
-EVALUATE = Stage(
-    name="evaluate",
-    version=4,
-    upstream=("ingest", "vocab", "tokenize", "pretrain", "tune"),
-    run=run,
-    sources=sources,
-    tracked_files=(SCORES, DIFFERENCES, OVERVIEW),
-    quoting_files=(REPORT,),
-)

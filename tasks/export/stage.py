@@ -9,7 +9,8 @@ from model.errors import ArtifactError
 from tasks.corpus import Corpus, CorpusSummary
 from tasks.export.columns import refuse_reserved
 from tasks.export.config import ExportConfig
-from tasks.export.dataset import SUMMARY, can_feed, describe, read_description, write_summary
+from tasks.export.dataset import can_feed, describe, read_description, write_summary
+from tasks.export.definition import EXPORT
 from tasks.export.earlier import EarlierDataset
 from tasks.export.parts import chunk_name, part_name
 from tasks.export.shards import ShardExporter, ShardTotals
@@ -17,10 +18,10 @@ from tasks.export.workers import Embedders, pick_devices
 from tasks.progress import SharedProgress
 from tasks.runtime.devices import pick_precision
 from tasks.runtime.threads import hold_threads_steady
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, StageContext
 from tasks.store.artifact import Artifact
 
-VERSION = 2
+__all__ = ["EXPORT", "run"]
 
 
 def run(context: StageContext) -> Metrics:
@@ -76,7 +77,7 @@ def _open_earlier(context: StageContext, description: Mapping[str, Any]) -> Earl
     """The newest dataset that can feed this one."""
 
     def suits(artifact: Artifact) -> bool:
-        if artifact.manifest.identity.version != VERSION:
+        if artifact.manifest.identity.version != EXPORT.version:
             return False
         try:
             return can_feed(read_description(artifact.path), description)
@@ -123,12 +124,3 @@ def _totals(shards: Sequence[ShardTotals], corpus: CorpusSummary) -> dict[str, i
         "num_windows": sum(shard.num_windows for shard in shards),
         "num_chunks": sum(shard.num_chunks for shard in shards),
     }
-
-
-EXPORT = Stage(
-    name="export",
-    version=VERSION,
-    upstream=("ingest", "vocab", "tune"),
-    run=run,
-    tracked_files=(SUMMARY,),
-)

@@ -1,14 +1,13 @@
 """The ingest stage as the flows see it."""
 
 from tasks.ingest.places.sources import sources
-from tasks.ingest.run import run
-from tasks.stage import Stage
+from tasks.stage import Stage, later
 
 INGEST = Stage(
     name="ingest",
     version=2,
     upstream=(),
-    run=run,
+    run=later("tasks.ingest.run"),
     sources=sources,
     tracked_files=("corpus.json",),
     quoting_files=("report.html",),

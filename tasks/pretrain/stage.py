@@ -8,9 +8,9 @@ from typing import Any
 from model.state import library_versions
 from model.training import Training
 from tasks.pretrain.bad_batch import FAILED_BATCH_FILE
-from tasks.pretrain.curves import CURVES_FILE, write_curves
-from tasks.pretrain.guesses import GUESSES_FILE, write_guesses
-from tasks.pretrain.initial import sources
+from tasks.pretrain.curves import write_curves
+from tasks.pretrain.definition import PRETRAIN
+from tasks.pretrain.guesses import write_guesses
 from tasks.pretrain.launch import LAUNCH_FOLDER, is_distributed, train_in_processes
 from tasks.pretrain.run import PretrainingRun, prepare
 from tasks.pretrain.saved import CHECKPOINTS
@@ -18,7 +18,9 @@ from tasks.pretrain.sizes import num_parameters
 from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.stopping import Termination, deferred_termination
 from tasks.runtime.threads import hold_threads_steady
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, StageContext
+
+__all__ = ["PRETRAIN", "run"]
 
 SUMMARY_FILE = "training.json"
 
@@ -109,14 +111,3 @@ def _remove_all_but_checkpoints(folder: Path) -> None:
 def _remove_working_files(folder: Path) -> None:
     shutil.rmtree(folder / LAUNCH_FOLDER, ignore_errors=True)
     (folder / FAILED_BATCH_FILE).unlink(missing_ok=True)
-
-
-PRETRAIN = Stage(
-    name="pretrain",
-    version=2,
-    upstream=("vocab", "tokenize"),
-    run=run,
-    sources=sources,
-    tracked_files=(SUMMARY_FILE, CURVES_FILE, "config.json"),
-    quoting_files=(GUESSES_FILE,),
-)

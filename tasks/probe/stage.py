@@ -28,6 +28,7 @@ from tasks.probe.checkpoints import (
     untrained_model,
 )
 from tasks.probe.config import ProbeConfig
+from tasks.probe.definition import PROBE
 from tasks.probe.findings import Findings, probe_encoder, random_like
 from tasks.probe.foreign import encoder_digests
 from tasks.probe.guessing import probe_guesses
@@ -49,8 +50,10 @@ from tasks.probe.treebank.reading import SETTING, Treebank, read_treebank
 from tasks.probe.vocabulary import read_vocabulary
 from tasks.runtime.devices import pick_device
 from tasks.settings import StageConfig
-from tasks.stage import Metrics, Reporter, Stage, StageContext
+from tasks.stage import Metrics, Reporter, StageContext
 from tasks.token_text import TokenText
+
+__all__ = ["PROBE", "run"]
 
 STEPS = "checkpoints.parquet"
 REPORT, OVERVIEW = "report.html", "overview.html"
@@ -235,14 +238,3 @@ def _treebank(config: ProbeConfig, report: Reporter) -> Treebank | None:
             f"{treebank.problems[0].message}"
         )
     return treebank
-
-
-PROBE = Stage(
-    name="probe",
-    version=3,
-    upstream=("ingest", "vocab", "tokenize", "pretrain"),
-    run=run,
-    sources=sources,
-    tracked_files=(LAYERS, HEADS, STEPS, COMPARISON, OVERVIEW),
-    quoting_files=(REPORT,),
-)

@@ -12,10 +12,13 @@ from model.errors import CorpusError
 from model.packing import plan_packing
 from tasks.corpus import SPLITS, Corpus
 from tasks.progress import SharedProgress
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, StageContext
 from tasks.tokenize.config import TokenizeConfig
+from tasks.tokenize.definition import TOKENIZE
 from tasks.tokenize.encode import ShardEncoder
 from tasks.tokens import SUMMARY, SplitSummary, TokenizedCorpus, TokensSummary, write_plan
+
+__all__ = ["TOKENIZE", "run"]
 
 OVERHEAD_TOKENS = 2  # [CLS] and [SEP] around each piece
 PACKED_SPLITS = ("train", "validation")
@@ -101,12 +104,3 @@ def _metrics(summary: TokensSummary) -> Metrics:
         "num_rows": float(train.num_rows or 0),
         "fill_frac": train.fill_frac or 0.0,
     }
-
-
-TOKENIZE = Stage(
-    name="tokenize",
-    version=2,
-    upstream=("ingest", "vocab"),
-    run=run,
-    tracked_files=(SUMMARY,),
-)

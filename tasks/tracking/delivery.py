@@ -1,8 +1,11 @@
 """Carries one spool's records to MLflow, in order; what arrives twice counts once."""
 
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
-from tasks.tracking.location import Location
+from tasks.tracking.location import Location, prepare_environment
 from tasks.tracking.records import Record, Sent
 from tasks.tracking.sink import Refused, Sink
 from tasks.tracking.spool import Spool
@@ -13,6 +16,27 @@ def connect(location: Location, experiment: str) -> Sink:
     from tasks.tracking.mlflow_sink import MlflowSink
 
     return MlflowSink(location, experiment)
+
+
+def load_early(location: Location) -> None:
+    """Begin to import MLflow in the background, so that it is there when the first run is sent.
+
+    To be called where the program waits for something else: the 2 to 3 s fall into that time.
+    """
+    prepare_environment()
+    modules = ["tasks.tracking.mlflow_sink"]
+    if not location.is_server:
+        modules.append("mlflow.store.tracking.sqlalchemy_store")
+    loading = threading.Thread(
+        target=_load, args=(modules,), name="corpusmith-tracking-import", daemon=True
+    )
+    loading.start()
+
+
+def _load(modules: Sequence[str]) -> None:
+    with contextlib.suppress(Exception):  # `connect` meets it again, where it is told
+        for module in modules:
+            import_module(module)
 
 
 class Delivery:

@@ -8,7 +8,8 @@ from tasks.tracking.delivery import Delivery
 from tasks.tracking.location import without_password
 from tasks.tracking.replay import Replay
 
-BATCH_S = 1.0  # records gather this long before they are sent
+BATCH_S, MAX_BATCH_S = 1.0, 10.0  # records gather at least and at most this long before they go
+REST = 100.0  # and in between, so many times as long as sending took: it shall cost 1 %
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0  # between attempts while MLflow is away
 OUTAGE_S = 10.0  # shorter ones are nobody's business
 
@@ -36,6 +37,7 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Send until the run is over and all is sent, or the time for that is up."""
         pause_s = FIRST_PAUSE_S
+        rested_s = time.thread_time()
         while not self._is_finished():
             busy = self._attempt()
             if self.problem:
@@ -44,7 +46,9 @@ class Sender(threading.Thread):
             else:
                 pause_s = FIRST_PAUSE_S
                 if not busy:
-                    self._rest(BATCH_S)
+                    sending_s = time.thread_time() - rested_s
+                    self._rest(min(max(REST * sending_s, BATCH_S), MAX_BATCH_S))
+                    rested_s = time.thread_time()
 
     def finish(self, *, grace_s: float, limit_s: float) -> bool:
         """Send the rest and stop; True if all of it arrived.

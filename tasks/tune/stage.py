@@ -5,17 +5,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from tasks.embedder import SUMMARY as EMBEDDER_SUMMARY
 from tasks.runtime.devices import pick_device
 from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.threads import hold_threads_steady
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, StageContext
 from tasks.tune.config import TuneConfig
+from tasks.tune.definition import TUNE
 from tasks.tune.layer_choice import choose_layer
 from tasks.tune.prepare import CHECKPOINTS, prepare
 from tasks.tune.training import TuningRun
-from tasks.tuned_layers import FILE as LAYERS
 from tasks.tuned_layers import TunedLayers
+
+__all__ = ["TUNE", "run"]
 
 TRAINING_SUMMARY = "training.json"
 
@@ -91,12 +92,3 @@ def _layer_metrics(layer: int, chosen: TunedLayers | None) -> Metrics:
         metrics |= {f"{name}_layer_{number}": value for name, value in row.items()}
         metrics |= row if number == layer else {}
     return metrics
-
-
-TUNE = Stage(
-    name="tune",
-    version=2,
-    upstream=("ingest", "vocab", "tokenize", "pretrain"),
-    run=run,
-    tracked_files=(TRAINING_SUMMARY, EMBEDDER_SUMMARY, LAYERS),
-)

@@ -10,15 +10,18 @@ from model.bpe.tokenizer import SPECIAL_TOKENS, spell_merges
 from model.errors import RequestError
 from tasks.corpus import Corpus
 from tasks.settings import StageConfig
-from tasks.stage import Metrics, Stage, StageContext
+from tasks.stage import Metrics, StageContext
 from tasks.store.hashing import sha256_of
 from tasks.token_names import is_placeholder
 from tasks.vocab.adopt import adopt_tokenizer, unmatched_tokens
 from tasks.vocab.config import VocabConfig
+from tasks.vocab.definition import VOCAB
 from tasks.vocab.learning import learn_vocabulary
 from tasks.vocab.library import train_library
-from tasks.vocab.report.writing import NUMBER_FILES, QUOTING_FILES, report_on
+from tasks.vocab.report.writing import report_on
 from tasks.vocab.vocabulary import Vocabulary
+
+__all__ = ["VOCAB", "run"]
 
 TOKENIZER_FILE = "tokenizer.json"
 MERGES_FILE = "merges.txt"
@@ -118,14 +121,3 @@ def _take_over(path: Path, context: StageContext) -> Vocabulary:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-VOCAB = Stage(
-    name="vocab",
-    version=2,
-    upstream=("ingest",),
-    run=run,
-    sources=sources,
-    tracked_files=(TOKENIZER_FILE, MERGES_FILE, *NUMBER_FILES),
-    quoting_files=QUOTING_FILES,
-)

@@ -18,6 +18,7 @@ import pytest
 
 from flows import tether
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
+from flows.servers import without_heartbeats
 from model.errors import CorpusmithError
 
 # Runs one flow; with "wait" it stops before it until a line arrives on standard input.
@@ -327,3 +328,17 @@ def test_one_process_may_turn_to_another_workspace(
     subprocess.run(command, env=environment, check=True, timeout=200)
     assert num_completed_runs(state) == before + 1
     assert num_completed_runs(other) == before + 2
+
+
+def test_flows_on_our_own_server_send_no_signs_of_life() -> None:
+    """At its end each of them would wait for the thread that sends them."""
+    from prefect.settings import get_current_settings
+
+    def frequency() -> int | None:
+        return get_current_settings().flows.heartbeat_frequency
+
+    usual = frequency()
+    with without_heartbeats():
+        assert frequency() is None
+    assert frequency() == usual
+    assert usual is not None
