@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_EXPERIMENT = "corpusmith"
+PAGES_VARIABLE = "CORPUSMITH_MLFLOW_PAGES"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,15 @@ def without_password(text: str) -> str:
 
 
 def run_page(location: Location, experiment_id: str, run_id: str) -> str | None:
-    """The address of a run's page; None where there is no server that would show it."""
+    """The address of a run's page; None where there is no server that would show it.
+
+    People may see the server at another address than we do, as behind a proxy or outside of a
+    container's network: CORPUSMITH_MLFLOW_PAGES is that address. (Prefect has PREFECT_UI_URL.)
+    """
     if not location.is_server:
         return None
-    server = location.public_uri.rstrip("/")
+    pages = without_password(os.environ.get(PAGES_VARIABLE, ""))
+    server = (pages or location.public_uri).rstrip("/")
     return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.tracking.location import experiment_name, without_password
+from tasks.tracking.location import Location, experiment_name, run_page, without_password
 from tasks.tracking.params import MAX_PARAM_CHARACTERS, cut, flatten, valid_name
 
 
@@ -55,3 +55,11 @@ def test_the_default_experiment_gives_way_to_the_environment(
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
     assert experiment_name("corpusmith") == "team"
     assert experiment_name("asked") == "asked"
+
+
+def test_a_page_is_where_people_see_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Location("http://me:pw@mlflow:5000")
+    assert run_page(server, "1", "a") == "http://mlflow:5000/#/experiments/1/runs/a"
+    monkeypatch.setenv("CORPUSMITH_MLFLOW_PAGES", "https://me:pw@runs.example/mlflow/")
+    assert run_page(server, "1", "a") == "https://runs.example/mlflow/#/experiments/1/runs/a"
+    assert run_page(Location("sqlite:///mlflow.db"), "1", "a") is None
