@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,14 @@ def pause_self() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, as `os.waitstatus_to_exitcode` says it, and what it had changed."""
+
+    status: int
+    changes: list[str]
+
+
 def changes_of(folder: Path, work: Callable[[], object]) -> list[str]:
     """The names of all changes below `folder` that `work` makes, in a process of its own.
 
@@ -59,18 +68,14 @@ def changes_of(folder: Path, work: Callable[[], object]) -> list[str]:
         folder: absolute.
         work: must succeed.
     """
-    reading, writing = os.pipe()
-    child = _forked(work, lambda: _hook(folder, lambda name: _tell(writing, name)))
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        names = pipe.read().split("\n")[:-1]
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    return names
+    ended = _watched(folder, work, lambda name: None)
+    assert ended.status == 0
+    return ended.changes
 
 
 def ended_at(
     name: str, folder: Path, work: Callable[[], object], deed: Deed = kill_self, *, turn: int = 1
-) -> int:
+) -> Ended:
     """Do `work` in a process of its own, and the `deed` in it before a change of that name.
 
     Args:
@@ -81,34 +86,44 @@ def ended_at(
         turn: at which of the changes of this name, from 1.
 
     Returns:
-        How the process ended, as `os.waitstatus_to_exitcode` says it.
+        How it ended, and the changes before that one.
 
     Raises:
-        AssertionError: it ended well without coming to that change.
+        AssertionError: it never came to that change.
     """
-    reading, writing = os.pipe()
     left = [turn]
 
     def at(seen: str) -> None:
         if seen == name:
             left[0] -= 1
             if left[0] == 0:
-                _tell(writing, name)
                 deed()
 
-    child = _forked(work, lambda: _hook(folder, at))
-    os.close(writing)
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with os.fdopen(reading, encoding="utf-8") as pipe:
-        has_come = bool(pipe.read())
-    assert has_come, f"the work ended with {status} without {name}"
-    return status
+    ended = _watched(folder, work, at)
+    places = [place for place, seen in enumerate(ended.changes) if seen == name]
+    assert len(places) >= turn, f"the work ended with {ended.status} without {name}"
+    return Ended(ended.status, ended.changes[: places[turn - 1]])
 
 
 def done_apart(work: Callable[[], object]) -> int:
     """How a process that does `work` ends."""
     child = _forked(work, lambda: None)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _watched(folder: Path, work: Callable[[], object], at: Callable[[str], None]) -> Ended:
+    """Do `work` in a process of its own; every change below `folder` is told, then `at` is."""
+    reading, writing = os.pipe()
+
+    def tell(name: str) -> None:
+        os.write(writing, f"{name}\n".encode())
+        at(name)
+
+    child = _forked(work, lambda: _hook(folder, tell))
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        changes = pipe.read().split("\n")[:-1]
+    return Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), changes)
 
 
 def _forked(work: Callable[[], object], prepare: Deed) -> int:
@@ -152,7 +167,3 @@ def _name(event: str, arguments: tuple[Any, ...], folder: Path) -> str | None:
     if not text.startswith(f"{folder}/"):
         return None
     return f"{event} {_VARIABLE.sub('ID', text[len(str(folder)) + 1 :])}"
-
-
-def _tell(descriptor: int, name: str) -> None:
-    os.write(descriptor, f"{name}\n".encode())

@@ -9,6 +9,7 @@ import torch
 from flows.config import PipelineConfig
 from flows.graph import STAGE_NAMES, UPSTREAM, StageName, load_stage, stages_for
 from tasks.execute import Outcome, execute
+from tasks.ingest import groups
 from tasks.stage import map_in_order
 from tasks.store.artifact import ArtifactRef
 from tasks.store.store import Store
@@ -64,6 +65,7 @@ def config_of(corpus: Path) -> PipelineConfig:
 def run_stage(name: StageName, corpus: Path, workspace: Path) -> Outcome:
     """A stage and what it stands on, in this process."""
     torch.set_num_threads(1)
+    groups._FILES_PER_GROUP = 8  # so that even this corpus is read in several parts
     config = config_of(corpus)
     store = store_of(workspace)
     done: dict[StageName, ArtifactRef] = {}
