@@ -1,12 +1,15 @@
 """What a finished run shows a person beyond its record: the scores, and three searches."""
 
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from flows.published import search_release
 from tasks.corpus import Corpus
+from tasks.store.artifact import ArtifactRef
+from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
 # What somebody might look for in the documentation of Python's standard library.
@@ -21,17 +24,31 @@ QUERY_WORDS = 12
 
 def closing(workspace: Workspace, record: dict[str, Any], *, builtin: bool) -> dict[str, Any]:
     """Scores beside the baselines, and what the release answers to three queries."""
-    folders = {name: workspace.path / made["path"] for name, made in record["artifacts"].items()}
-    queries = BUILTIN_QUERIES if builtin else _openings(Corpus(folders["ingest"]))
+    corpus, scores = (_folder(workspace, record, stage) for stage in ("ingest", "evaluate"))
+    queries = BUILTIN_QUERIES if builtin else _openings(Corpus(corpus))
     hits = search_release(workspace, queries, NUM_HITS)
     return {
-        "scores": pq.read_table(folders["evaluate"] / "scores.parquet").to_pylist(),
+        "scores": pq.read_table(scores / "scores.parquet").to_pylist(),
         "searches": [
             {"query": query, "hits": found} for query, found in zip(queries, hits, strict=True)
         ],
-        "published": str(workspace.published / "embeddings"),
-        "report": str(folders["evaluate"] / "report.html"),
+        "published": _published(workspace, record),
+        "report": str(scores / "report.html"),
     }
+
+
+def _folder(workspace: Workspace, record: dict[str, Any], stage: str) -> Path:
+    made = record["artifacts"][stage]
+    named = {key: made[key] for key in ("input_id", "content_id", "path")}
+    return Store(workspace).folder_of(ArtifactRef(stage=stage, **named))
+
+
+def _published(workspace: Workspace, record: dict[str, Any]) -> str:
+    """What stays where it is while releases come and go; in a bucket, where there are no links,
+    this release's."""
+    if workspace.bucket:
+        return f"{workspace.location}/{record['artifacts']['export']['path']}"
+    return str(workspace.published / "embeddings")
 
 
 def _openings(corpus: Corpus) -> list[str]:

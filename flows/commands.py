@@ -99,11 +99,12 @@ def release(options: argparse.Namespace) -> Answer:
     from tasks.release.pointer import current, releases
 
     workspace = Workspace.open_existing(options.workspace)
+    store = Store(workspace)
     published = current(workspace)
     return {
         "current": published.id if published else None,
         "releases": [
-            each.model_dump(mode="json") | {"present": (workspace.path / each.export.path).exists()}
+            each.model_dump(mode="json") | {"present": store.has(each.export)}
             for each in releases(workspace)
         ],
     }

@@ -38,7 +38,7 @@ def deploy(paths: Sequence[str], workspace: str) -> dict[str, Any]:
 
     Args:
         paths: what the pipelines read; none: the built-in corpus.
-        workspace: the folder that all workers share.
+        workspace: what all workers share, an absolute path or ``s3://bucket/prefix``.
 
     Returns:
         The server's address, and what it now holds; the commands that start workers.

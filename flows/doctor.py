@@ -12,9 +12,10 @@ import psutil
 
 from flows.checks.check import Check, check
 from flows.checks.clock import clock_check
-from flows.checks.place import disk_check, nearest_folder, permission_check
+from flows.checks.place import disk_check, permission_check
 from flows.checks.ports import port_check
 from flows.checks.servers import given_servers, server_checks
+from flows.checks.storage import place_of, storage_checks
 from model.errors import CorpusmithError
 from tasks.runtime.gpu_driver import PROGRAM, ask_driver, find_driver
 
@@ -26,7 +27,7 @@ DRIVER_TIMEOUT_S = 10.0
 
 def examine(workspace: str) -> dict[str, Any]:
     """Every check with what was found; takes some seconds, most of them to load torch."""
-    place = nearest_folder(workspace)
+    place = place_of(workspace)
     servers = given_servers()
     checks = [
         _python(),
@@ -35,6 +36,7 @@ def examine(workspace: str) -> dict[str, Any]:
         _memory(),
         permission_check(place),
         disk_check(place),
+        *storage_checks(workspace),
         _devices(),
         *server_checks(servers),
         port_check(),

@@ -26,7 +26,7 @@ from model import errors
 from model.errors import ArtifactError, CorpusmithError, RequestError
 from tasks.execute import identify
 from tasks.settings import StageConfig
-from tasks.store.artifact import ArtifactRef
+from tasks.store.artifact import ArtifactRef, artifact_path
 from tasks.store.identity import Identity
 
 GPU_STAGES: tuple[StageName, ...] = ("pretrain", "tune", "export")
@@ -97,11 +97,11 @@ def make_elsewhere(
     identity = identify(load_stage(name), settings, upstream_ids)
     if run.store.find(identity, read):
         return False
-    shared = Path(location).expanduser().is_absolute()
+    as_told = run.workspace.bucket or Path(location).expanduser().is_absolute()
     parameters = {
         "config": settings.model_dump(mode="json"),
         **{ARTIFACT[upstream]: ref.model_dump(mode="json") for upstream, ref in inputs.items()},
-        "workspace": location if shared else str(run.workspace.path),
+        "workspace": location if as_told else run.workspace.location,
         "part_of": _part_of(run).model_dump(mode="json"),
     }
     state = _run(name, parameters, config.workers, {"corpusmith", run.run_id})
@@ -145,10 +145,10 @@ def _wait_until_seen(identity: Identity, inputs: Mapping[str, ArtifactRef], run:
     deadline_s = time.monotonic() + SEEN_S
     while not run.store.find(identity, inputs):
         if time.monotonic() > deadline_s:
-            folder = run.workspace.artifact_folder(identity.stage, identity.input_id)
+            place = f"{run.workspace.location}/{artifact_path(identity.stage, identity.input_id)}"
             raise ArtifactError(
-                f"{identity.stage}: a worker has made it, but {folder} is not there: all workers "
-                "must see one workspace at the same path"
+                f"{identity.stage}: a worker has made it, but {place} is not there: all workers "
+                "must see one workspace at the same place"
             )
         time.sleep(POLL_S)
 

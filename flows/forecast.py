@@ -96,6 +96,6 @@ def _reference(artifacts: Mapping[str, Any]) -> ArtifactRef:
 
 
 def _told(run: Session) -> dict[str, Any]:
-    folder = run.workspace.path / run.outcomes[FORECAST.name].ref.path
+    folder = run.store.folder_of(run.outcomes[FORECAST.name].ref)
     told: dict[str, Any] = json.loads((folder / ANSWER).read_text("utf-8"))
     return told | {"table": str(folder / TABLE), "report": str(folder / REPORT)}

@@ -27,7 +27,7 @@ def launch(config: PipelineConfig, location: str, until: StageName | None) -> di
     from flows.pipeline import pipeline  # only now: Prefect reads its settings when imported
 
     with _ready(api, workspace):
-        return pipeline(config, workspace=str(workspace.path), until=until)
+        return pipeline(config, workspace=workspace.location, until=until)
 
 
 def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
     from flows.forecast import plan_forecast
 
     with _ready(api, workspace):
-        return plan_forecast(config, workspace=str(workspace.path))
+        return plan_forecast(config, workspace=workspace.location)
 
 
 def _ready(api: PrefectApi, workspace: Workspace) -> contextlib.AbstractContextManager[None]:

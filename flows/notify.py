@@ -70,7 +70,7 @@ def tell_of_release(block: str | None, run: Session, release: Release) -> None:
     """Tell that the release has become the current one."""
     if block is None:
         return
-    lines = [f"workspace {run.workspace.path}, run {run.run_id}"]
+    lines = [f"workspace {run.workspace.location}, run {run.run_id}"]
     told = (headline(stage, run.metrics) for stage in ("export", "tune", "evaluate"))
     lines += filter(None, told)
     if page := run.tracker.page():

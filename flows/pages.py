@@ -90,5 +90,5 @@ def summary(stage: str, outcome: Outcome, run: Session) -> str:
         lines.append(f"- {told}")
     lines.append(f"- from where: `corpusmith lineage {outcome.ref.path}`")
     if not run.tracker.is_served:
-        lines.append(f"- in MLflow: `corpusmith ui --workspace {run.workspace.path}`")
+        lines.append(f"- in MLflow: `corpusmith ui --workspace {run.workspace.location}`")
     return "\n".join([lines[0], "", lines[1], "", *lines[2:]]) + "\n"

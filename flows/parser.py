@@ -134,7 +134,10 @@ def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:
 def _command(commands: "_Commands[_Parser]", name: str, text: str) -> _Parser:
     command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     command.add_argument(
-        "--workspace", default="./workspace", metavar="DIR", help="default: ./workspace"
+        "--workspace",
+        default="./workspace",
+        metavar="DIR",
+        help="a folder, or s3://BUCKET/PREFIX (default: ./workspace)",
     )
     command.add_argument("--json", action="store_true", help="one JSON object on stdout")
     command.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -7,7 +7,7 @@ is slower or faster than the model has it; the next run's seconds are multiplied
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -17,10 +17,10 @@ from flows.config import PipelineConfig
 from flows.cost import Cost, cost_of
 from flows.graph import STAGE_NAMES, StageName, load_stage
 from flows.speed import Speed
-from model.errors import ArtifactError, RequestError
-from tasks.store.manifest import Manifest, read_manifest
+from model.errors import RequestError
+from tasks.store.manifest import Manifest
+from tasks.store.store import Store
 from tasks.store.surroundings import describe_machine
-from tasks.store.workspace import Workspace
 
 NUM_NEAREST = 3  # of several runs, those most like the next one count
 ALIKE = 4.0  # a run of up to four times, or down to a quarter of, the work
@@ -78,11 +78,11 @@ class PastRuns:
         return cost.seconds
 
 
-def past_runs(workspace: Workspace) -> PastRuns:
+def past_runs(store: Store) -> PastRuns:
     """The earlier runs of a workspace, as far as their records can be read."""
     manifests = {
-        (manifest.identity.stage, folder_name): manifest
-        for folder_name, manifest in _manifests(workspace)
+        (artifact.ref.stage, artifact.ref.input_id): artifact.manifest
+        for artifact in store.artifacts()
     }
     here = describe_machine()
     elsewhere: Counter[str] = Counter()
@@ -172,12 +172,3 @@ def _told(ratio: float, num_runs: int) -> str:
         return f"{runs} here"
     times = ratio if ratio > 1 else 1 / ratio
     return f"{runs} here, of {times:,.0f} times {'less' if ratio > 1 else 'more'} work"
-
-
-def _manifests(workspace: Workspace) -> Iterator[tuple[str, Manifest]]:
-    folders: Iterable[Any] = sorted(workspace.artifacts.glob("*/*"))
-    for folder in folders:
-        try:
-            yield folder.name, read_manifest(folder)
-        except ArtifactError:
-            continue

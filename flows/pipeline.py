@@ -95,7 +95,7 @@ def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
     """The record of a run, as the command line prints it with ``--json``."""
     return {
         "run_id": run.run_id,
-        "workspace": str(run.workspace.path),
+        "workspace": run.workspace.location,
         "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
         "metrics": run.metrics,
         "mlflow": run.tracker.about,

@@ -1,6 +1,5 @@
 """What a run would do and reuse, before anything starts; nothing is written."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +12,8 @@ from model.errors import ArtifactError
 from tasks.execute import identify
 from tasks.ingest.places.paths import check_paths
 from tasks.store.identity import Identity, explain_difference
-from tasks.store.manifest import Manifest, read_manifest
+from tasks.store.manifest import Manifest
+from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
 
@@ -25,22 +25,23 @@ def plan_run(config: PipelineConfig, location: str, *, why: bool) -> dict[str, A
     """
     check_paths(config.ingest)
     workspace = Workspace.at(location)
+    store = Store(workspace, warn=lambda _: None)  # what is damaged would be made again
     identities = _identities(config)
-    known = {name: _manifest(workspace, identity) for name, identity in identities.items()}
-    costs = _costs(config, known, workspace)
+    known = {name: _manifest(store, identity) for name, identity in identities.items()}
+    costs = _costs(config, known, store)
     stages = [
-        _describe(identity, known[name], costs[name], workspace, why=why)
+        _describe(identity, known[name], costs[name], store, why=why)
         for name, identity in identities.items()
     ]
-    return {"workspace": str(workspace.path), "stages": stages, "totals": _totals(costs, known)}
+    return {"workspace": workspace.location, "stages": stages, "totals": _totals(costs, known)}
 
 
 def _costs(
-    config: PipelineConfig, known: dict[StageName, Manifest | None], workspace: Workspace
+    config: PipelineConfig, known: dict[StageName, Manifest | None], store: Store
 ) -> dict[StageName, Cost]:
     """Of every stage; where one is due, by what this machine took before."""
     found = {name: manifest for name, manifest in known.items() if manifest}
-    past, speed = past_runs(workspace), usual_speed()
+    past, speed = past_runs(store), usual_speed()
     costs = {
         name: past.calibrate(name, cost, speed)
         for name, cost in estimate(config, found, speed).items()
@@ -62,16 +63,16 @@ def _identities(config: PipelineConfig) -> dict[StageName, Identity]:
     return identities
 
 
-def _manifest(workspace: Workspace, identity: Identity) -> Manifest | None:
+def _manifest(store: Store, identity: Identity) -> Manifest | None:
     """The committed answer to this request. A damaged one would be made again."""
     try:
-        return read_manifest(workspace.artifact_folder(identity.stage, identity.input_id))
+        return store.get(identity.stage, identity.input_id).manifest
     except ArtifactError:
         return None
 
 
 def _describe(
-    identity: Identity, manifest: Manifest | None, cost: Cost, workspace: Workspace, *, why: bool
+    identity: Identity, manifest: Manifest | None, cost: Cost, store: Store, *, why: bool
 ) -> dict[str, Any]:
     described: dict[str, Any] = {
         "stage": identity.stage,
@@ -82,18 +83,18 @@ def _describe(
         "rests_on": "" if manifest else cost.rests_on,
     }
     if why:
-        described["why"] = [] if manifest else _reasons(workspace, identity)
+        described["why"] = [] if manifest else _reasons(store, identity)
     return described
 
 
-def _reasons(workspace: Workspace, wanted: Identity) -> list[str]:
+def _reasons(store: Store, wanted: Identity) -> list[str]:
     """What sets the request apart from the nearest one that was answered before.
 
     That an upstream stage runs again says something only where nothing else does.
     """
     differences = [
-        (explain_difference(_with_inputs_of(manifest.identity, wanted), wanted), manifest)
-        for manifest in _manifests(workspace, wanted.stage)
+        (explain_difference(_with_inputs_of(each.manifest.identity, wanted), wanted), each.manifest)
+        for each in store.artifacts(wanted.stage)
     ]
     if not differences:
         return [f"{wanted.stage}: has not run in this workspace"]
@@ -111,14 +112,6 @@ def _reasons(workspace: Workspace, wanted: Identity) -> list[str]:
 def _with_inputs_of(old: Identity, new: Identity) -> Identity:
     """The old request as if it had read what the new one reads."""
     return old.model_copy(update={"inputs": new.inputs})
-
-
-def _manifests(workspace: Workspace, stage: str) -> Iterator[Manifest]:
-    for folder in sorted(workspace.artifacts.joinpath(stage).glob("*")):
-        try:
-            yield read_manifest(folder)
-        except ArtifactError:
-            continue
 
 
 def _totals(

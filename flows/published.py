@@ -10,6 +10,7 @@ from tasks.embed_file import embed_file, embed_rows
 from tasks.explain import explain
 from tasks.release.pointer import Release, current
 from tasks.search import Searcher
+from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
 
@@ -66,7 +67,7 @@ def embed_files(
         RequestError: nothing is published, or the embedder was not trained for the width.
     """
     release = _released(workspace)
-    embedder = workspace.path / release.embedder.path
+    embedder = Store(workspace).folder_of(release.embedder)
     if output is None:
         rows = embed_rows(files, embedder=embedder, dim=dim)
         return {"num_documents": len(rows), "release": release.id, "documents": rows}
@@ -95,15 +96,18 @@ class _Folders(TypedDict):
 
 def _folders(workspace: Workspace, release: Release) -> _Folders:
     assert release.corpus, "the pipeline publishes exports that were made from a corpus"
+    store = Store(workspace)
     return {
-        "dataset": workspace.path / release.export.path,
-        "embedder": workspace.path / release.embedder.path,
-        "corpus": workspace.path / release.corpus.path,
+        "dataset": store.folder_of(release.export),
+        "embedder": store.folder_of(release.embedder),
+        "corpus": store.folder_of(release.corpus),
     }
 
 
 def _released(workspace: Workspace) -> Release:
     release = current(workspace)
     if not release:
-        raise RequestError(f"nothing is published in {workspace.path}: `corpusmith run` publishes")
+        raise RequestError(
+            f"nothing is published in {workspace.location}: `corpusmith run` publishes"
+        )
     return release

@@ -11,7 +11,6 @@ from flows.session import Session
 from flows.show import HEADLINES
 from tasks.release.model_card import CardFacts, model_card
 from tasks.release.release import Release
-from tasks.store.atomic import write_atomic
 
 CARD_FILE = "model_card.md"
 
@@ -28,7 +27,7 @@ def register(run: Session, release: Release, name: str) -> None:
         _keep(run, card)
     corpus = run.outcomes["ingest"].ref
     run.tracker.register_embedder(
-        run.workspace.path / release.embedder.path,
+        run.store.folder_of(release.embedder),
         name,
         metadata,
         card=card,
@@ -40,8 +39,8 @@ def register(run: Session, release: Release, name: str) -> None:
 
 def card_of(run: Session, release: Release, name: str) -> str:
     """The card, from what the run's stages have measured."""
-    scores = run.workspace.path / run.outcomes["evaluate"].ref.path
-    embedder = run.workspace.path / release.embedder.path
+    scores = run.store.folder_of(run.outcomes["evaluate"].ref)
+    embedder = run.store.folder_of(release.embedder)
     return model_card(
         CardFacts(
             name=name,
@@ -68,9 +67,7 @@ def main_metrics(run: Session) -> dict[str, float]:
 
 def _keep(run: Session, card: str) -> None:
     """With the run as a file, and as the note that stands on its page."""
-    path = run.workspace.runs_folder / run.run_id / CARD_FILE
-    path.parent.mkdir(exist_ok=True)
-    write_atomic(path, card.encode())
+    path = run.workspace.write_run_file(run.run_id, CARD_FILE, card.encode())
     run.tracker.artifact(path)
     run.tracker.tag("mlflow.note.content", card)
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from flows.links import Links
 from model.errors import CorpusmithError, RequestError
 from tasks.execute import Outcome
+from tasks.store.remote.location import is_remote
 from tasks.store.run_records import COMPLETED, FAILED, STOPPED, WHOLE_CHAIN, begun, ended
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -162,15 +163,19 @@ def describe_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def _place(location: str, *, has_begun: bool) -> Workspace:
-    if not Path(location).expanduser().is_absolute() and deployment.id:
+    shared = is_remote(location) or Path(location).expanduser().is_absolute()
+    if deployment.id and not shared:
         raise RequestError(
             f"workspace {location!r}: a worker runs in a folder of its own that is removed "
-            "afterwards: give the deployment an absolute path that all its workers see"
+            "afterwards: give the deployment an absolute path that all its workers see, or s3://"
         )
     if has_begun and not Workspace.at(location).exists:
+        advice = "mount it there, at the same path on every worker"
+        if is_remote(location):
+            advice = "see that AWS_ENDPOINT_URL and the bucket are the same on every worker"
         raise RequestError(
             f"there is no workspace at {location} on {platform.node()}: what earlier stages made "
-            "lies in it, so mount it there, at the same path on every worker"
+            f"lies in it, so {advice}"
         )
     return Workspace.open(location)
 

@@ -14,7 +14,6 @@ from flows.graph import STAGE_NAMES
 from model.errors import ArtifactError
 from tasks.release.pointer import Release, current
 from tasks.store.artifact import Artifact
-from tasks.store.lease import is_held, read_newest
 from tasks.store.run_records import state_of
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -38,12 +37,12 @@ def status_of(workspace: Workspace) -> Answer:
     published = current(workspace)
     runs = workspace.runs()
     return {
-        "workspace": str(workspace.path),
+        "workspace": workspace.location,
         "release": published.model_dump(mode="json") if published else None,
         "embeddings": _embeddings(store, published) if published else None,
         "num_runs": len(runs),
         "runs": [_run(record) for record in reversed(runs[-NUM_RUNS:])],
-        "stages": _stages(workspace, artifacts),
+        "stages": _stages(store, artifacts),
         "artifacts": [_described(each) for each in artifacts],
         "disk": _disk(workspace),
     }
@@ -67,21 +66,20 @@ def _run(record: Answer) -> Answer:
     }
 
 
-def _stages(workspace: Workspace, artifacts: Sequence[Artifact]) -> list[Answer]:
+def _stages(store: Store, artifacts: Sequence[Artifact]) -> list[Answer]:
     """Each stage with its newest artifact, how many there are, and whether someone is at work."""
     by_stage: dict[str, list[Artifact]] = defaultdict(list)
     for artifact in artifacts:
         by_stage[artifact.ref.stage].append(artifact)
     more = [name for name in by_stage if name not in STAGE_NAMES]
-    return [_stage(workspace, name, by_stage[name]) for name in (*STAGE_NAMES, *more)]
+    return [_stage(store, name, by_stage[name]) for name in (*STAGE_NAMES, *more)]
 
 
-def _stage(workspace: Workspace, name: str, made: Sequence[Artifact]) -> Answer:
-    leases = [path for path in (workspace.leases / name).glob("[!.]*") if path.is_dir()]
+def _stage(store: Store, name: str, made: Sequence[Artifact]) -> Answer:
     newest = max(made, key=_created_at, default=None)
     return {
         "stage": name,
-        "is_working": any(is_held(read_newest(path)) for path in leases),
+        "is_working": store.is_at_work(name),
         "num_artifacts": len(made),
         "bytes": sum(each.manifest.total_bytes for each in made),
         "newest": newest.ref.path if newest else None,
@@ -116,7 +114,9 @@ def _age_s(moment: str) -> float | None:
 
 
 def _disk(workspace: Workspace) -> Answer:
-    parts = {name: _size(workspace.path / name) for name in PARTS}
+    """Of this machine; what a bucket holds is told by stage."""
+    folders = {name: workspace.path / name for name in PARTS} | {"state": workspace.state}
+    parts = {name: _size(folder) for name, folder in folders.items()}
     return {
         "used_bytes": sum(parts.values()),
         "free_bytes": shutil.disk_usage(workspace.path).free,

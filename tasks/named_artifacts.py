@@ -7,6 +7,7 @@ from pathlib import Path
 from model.errors import RequestError
 from tasks.store.artifact import Artifact
 from tasks.store.manifest import MANIFEST_NAME
+from tasks.store.remote.location import is_remote
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tasks.system_names import OTHER_PREFIX
@@ -34,7 +35,7 @@ def named_artifacts(
     ``other_`` and the first eight digits of its input_id. Only manifests are read.
 
     Args:
-        folders: paths.
+        folders: paths, or URLs in a workspace on ``s3://``.
         stage: that made them.
         what: such as ``embedder``, for complaints.
         setting: such as ``evaluate.compare_with``; every complaint begins with it.
@@ -57,6 +58,8 @@ def named_artifacts(
 
 
 def _named_artifact(folder: str, stage: str, what: str, setting: str) -> NamedArtifact:
+    if is_remote(folder):
+        return _in_a_bucket(folder, stage, what, setting)
     path = Path(folder).expanduser().resolve()
     if not path.is_dir():
         raise RequestError(f"{setting}: {folder} is no folder on this machine; give its path")
@@ -68,3 +71,15 @@ def _named_artifact(folder: str, stage: str, what: str, setting: str) -> NamedAr
         )
     store = Store(Workspace.at(path.parents[2]))
     return NamedArtifact(folder, store, store.get(stage, path.name))
+
+
+def _in_a_bucket(url: str, stage: str, what: str, setting: str) -> NamedArtifact:
+    workspace, _, input_id = url.rstrip("/").rpartition(f"/artifacts/{stage}/")
+    store = Store(Workspace.open_existing(workspace)) if workspace else None
+    names = {one.ref.input_id: one for one in store.artifacts(stage)} if store else {}
+    if store is None or input_id not in names:
+        raise RequestError(
+            f"{setting}: {url} is no {what} that {stage} has finished; name "
+            f"s3://BUCKET/PREFIX/artifacts/{stage}/<id>"
+        )
+    return NamedArtifact(url, store, names[input_id])

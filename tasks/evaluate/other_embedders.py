@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model.errors import ArtifactError, RequestError
 from tasks.named_artifacts import named_artifacts
-from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.artifact import Artifact, ArtifactRef, artifact_path
 from tasks.store.store import Store
 
 SETTING = "evaluate.compare_with"
@@ -70,9 +70,15 @@ def _corpus_of(embedder: Artifact, store: Store, folder: str) -> ArtifactRef:
     entry = embedder.manifest.inputs.get(_CORPUS)
     if entry is None:
         raise ArtifactError(f"{SETTING}: the manifest in {folder} names no corpus; run tune again")
-    place = store.workspace.artifact_folder(_CORPUS, entry.input_id)
-    advice = f"run ingest with its settings in {store.workspace.path} or compare with another"
-    if not place.is_dir():
+    named = ArtifactRef(
+        stage=_CORPUS,
+        input_id=entry.input_id,
+        content_id=entry.content_id,
+        path=artifact_path(_CORPUS, entry.input_id),
+    )
+    place = f"{store.workspace.location}/{named.path}"
+    advice = f"run ingest with its settings in {store.workspace.location} or compare with another"
+    if not store.has(named):
         raise RequestError(
             f"{SETTING}: the corpus of {folder} is gone from {place}, so its test documents are "
             f"not known; {advice}"

@@ -1,20 +1,20 @@
 """Switches what is published: the release is written first, the pointer to it last.
 
 ``published/releases/000001.json``  every release there was, never changed
-``published/current.json``          the current one, whole; replaced by one rename
+``published/current.json``          the current one, whole; replaced by one rename, in a bucket by
+                                    one compare-and-swap
 ``published/embeddings``            a link to its export; follows the pointer
 """
 
 import datetime
 from collections.abc import Mapping
-from pathlib import Path
 
 from model.errors import ArtifactError, RequestError
 from tasks.release.link import point_link, refuse_blocked_link
 from tasks.release.lock import publishing
-from tasks.release.release import Release, read_release, render_release
+from tasks.release.release import Release
+from tasks.release.shelf import Shelf, shelf_of
 from tasks.store.artifact import Artifact, ArtifactRef, artifact_path
-from tasks.store.atomic import write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -28,10 +28,7 @@ def current(workspace: Workspace) -> Release | None:
     Raises:
         ArtifactError: the pointer is damaged or of a newer format.
     """
-    try:
-        return read_release(workspace.current_release)
-    except FileNotFoundError:
-        return None
+    return shelf_of(workspace).current()[0]
 
 
 def releases(workspace: Workspace) -> list[Release]:
@@ -40,8 +37,7 @@ def releases(workspace: Workspace) -> list[Release]:
     Raises:
         ArtifactError: one of them is damaged or of a newer format.
     """
-    paths = sorted(_folder(workspace).glob("[0-9]*.json"), reverse=True)
-    return [read_release(path) for path in paths]
+    return shelf_of(workspace).releases()
 
 
 def publish(
@@ -75,18 +71,22 @@ def publish(
             in the way of the link.
     """
     corpus = _corpus_of(_matched_export(workspace, embedder, export))
+    shelf = shelf_of(workspace)
     with publishing(workspace):
-        before = current(workspace)
-        _refuse_surprise(workspace, before, expected)
-        refuse_blocked_link(workspace)
-        if before is None or (before.embedder, before.export) != (embedder, export):
-            release = _known(workspace, embedder, export) or _record(
-                workspace, embedder, export, corpus, plain_json(scores or {}, "scores")
+        while True:
+            before, tag = shelf.current()
+            _refuse_surprise(workspace, before, expected)
+            refuse_blocked_link(workspace)
+            if before and (before.embedder, before.export) == (embedder, export):
+                release = before
+                break
+            release = _known(shelf, embedder, export) or _record(
+                shelf, embedder, export, corpus, plain_json(scores or {}, "scores")
             )
-            write_atomic(workspace.current_release, render_release(release))
-        else:
-            release = before
-        point_link(workspace, release)
+            if shelf.switch(release, tag):
+                break
+        if not workspace.bucket:
+            point_link(workspace, release)
     return release
 
 
@@ -142,35 +142,31 @@ def _refuse_surprise(
     if expected and (before is None or before.id != expected.id):
         now = f"release {before.id}" if before else "none"
         raise RequestError(
-            f"{workspace.published}: release {expected.id} was expected to be current, it is "
+            f"{workspace.location}: release {expected.id} was expected to be current, it is "
             f"{now}: look again before you publish"
         )
 
 
-def _known(workspace: Workspace, embedder: ArtifactRef, export: ArtifactRef) -> Release | None:
-    pairs = ((each, (each.embedder, each.export)) for each in releases(workspace))
+def _known(shelf: Shelf, embedder: ArtifactRef, export: ArtifactRef) -> Release | None:
+    pairs = ((each, (each.embedder, each.export)) for each in shelf.releases())
     return next((each for each, pair in pairs if pair == (embedder, export)), None)
 
 
 def _record(
-    workspace: Workspace,
+    shelf: Shelf,
     embedder: ArtifactRef,
     export: ArtifactRef,
     corpus: ArtifactRef | None,
     scores: dict[str, float],
 ) -> Release:
     release = Release(
-        id=max((each.id for each in releases(workspace)), default=0) + 1,
+        id=max((each.id for each in shelf.releases()), default=0) + 1,
         embedder=embedder,
         export=export,
         corpus=corpus,
         scores=scores,
         published_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
-    _folder(workspace).mkdir(exist_ok=True)
-    write_atomic(_folder(workspace) / f"{release.id:06d}.json", render_release(release))
+    while not shelf.add(release):  # another publisher was first with the id
+        release = release.model_copy(update={"id": release.id + 1})
     return release
-
-
-def _folder(workspace: Workspace) -> Path:
-    return workspace.published / "releases"

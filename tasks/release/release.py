@@ -1,7 +1,6 @@
 """What a release says: everything a reader needs to search it."""
 
 import json
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -40,19 +39,17 @@ def render_release(release: Release) -> bytes:
     return release.model_dump_json(indent=1).encode()
 
 
-def read_release(path: Path) -> Release:
-    """The release in a JSON file.
+def parse_release(raw: bytes, where: str) -> Release:
+    """The release in the bytes of a JSON file.
 
     Raises:
-        FileNotFoundError: there is no such file.
         FormatError: a newer corpusmith wrote it.
         ArtifactError: it is damaged.
     """
-    raw = path.read_bytes()
     try:
         version = json.loads(raw)["format_version"]
         if version == FORMAT_VERSION:
             return Release.model_validate_json(raw)
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} is damaged: delete it and run again to publish") from error
-    raise FormatError(f"{path} needs version {version} of the release format: update corpusmith")
+        raise ArtifactError(f"{where} is damaged: delete it and run again to publish") from error
+    raise FormatError(f"{where} needs version {version} of the release format: update corpusmith")

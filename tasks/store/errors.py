@@ -21,3 +21,11 @@ class LeaseLostError(CorpusmithError):
 
 class DiskFullError(CorpusmithError):
     """A disk, a quota or a file size limit is exhausted; what was finished is kept."""
+
+
+class StorageError(CorpusmithError):
+    """The object storage of a workspace cannot be reached, or fails."""
+
+
+class StorageRefusedError(StorageError):
+    """The object storage of a workspace does not let us in, or there is no such bucket."""

@@ -15,7 +15,7 @@ from tasks.store.artifact import Artifact
 from tasks.store.aside import REASON_SUFFIX
 from tasks.store.hashing import size_of
 from tasks.store.identity import stage_of_input
-from tasks.store.lease import is_held, read_newest, try_lease
+from tasks.store.lease import is_held, try_lease
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.run_records import COMPLETED, WHOLE_CHAIN, is_going_on_here, state_of
@@ -61,7 +61,7 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
         _remove(lookup, garbage.path)
         return True
     stage, input_id = garbage.request
-    lease = try_lease(lookup.workspace.leases / stage / input_id, stage, input_id)
+    lease = try_lease(lookup.seat(stage, input_id), stage, input_id)
     if lease is None:
         return False
     try:
@@ -81,10 +81,17 @@ def _remove(lookup: Lookup, path: Path) -> None:
         path.parent.rmdir()
 
 
+def old_staging(lookup: Lookup, before_s: float) -> Iterator[Garbage]:
+    """Work on this machine that nobody goes on with, last touched before a moment."""
+    for garbage in _staging(lookup):
+        if _changed_at(garbage.path) <= before_s:
+            yield garbage
+
+
 def _staging(lookup: Lookup) -> Iterator[Garbage]:
     for attempt in _folders(lookup.workspace.staging, depth=3):
         stage, input_id = attempt.parent.parent.name, attempt.parent.name
-        if not is_held(read_newest(lookup.workspace.leases / stage / input_id)):
+        if not is_held(lookup.seat(stage, input_id).newest()):
             yield Garbage(attempt, (stage, input_id))
     yield from (Garbage(path, None) for path in _trashed(lookup))
 
@@ -101,17 +108,22 @@ def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
 
 
 def _unreferenced(lookup: Lookup, keep_releases: int) -> Iterator[Garbage]:
-    if any(is_held(read_newest(path)) for path in _folders(lookup.workspace.leases, depth=2)):
+    if lookup.is_at_work():
         return
     if any(map(is_going_on_here, lookup.workspace.runs())):  # between two stages it holds none
         return
-    needed = _needed(lookup, keep_releases)
+    needed = needed_artifacts(lookup, keep_releases)
     for folder in _folders(lookup.workspace.artifacts, depth=2):
         if (folder.parent.name, folder.name) not in needed:
             yield Garbage(folder, (folder.parent.name, folder.name))
 
 
-def _needed(lookup: Lookup, keep_releases: int) -> set[Key]:
+def needed_artifacts(lookup: Lookup, keep_releases: int) -> set[Key]:
+    """(stage, input_id) of what kept releases and recent runs refer to, and what that is made of.
+
+    Raises:
+        ArtifactError: a kept release or a run record cannot be read.
+    """
     waiting = [*_released(lookup, keep_releases), *_recorded(lookup)]
     needed: set[Key] = set()
     while waiting:
@@ -132,16 +144,12 @@ def _inputs(lookup: Lookup, key: Key) -> list[Key]:
 
 
 def _released(lookup: Lookup, keep_releases: int) -> Iterator[Key]:
-    workspace = lookup.workspace
-    newest = sorted((workspace.published / "releases").glob("[0-9]*.json"), reverse=True)
-    for path in (workspace.current_release, *newest[:keep_releases]):
+    for place, raw in lookup.workspace.release_records(keep_releases):
         try:
-            release = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as error:
+            release = json.loads(raw)
+        except ValueError as error:
             raise ArtifactError(
-                f"{path} cannot be read, so nothing is deleted: publish again"
+                f"{place} cannot be read, so nothing is deleted: publish again"
             ) from error
         yield from (key for value in release.values() for key in _keys(value))
 

@@ -1,30 +1,26 @@
 """Leases: one process at a time works on a request, and the work of a dead one is taken over.
 
-A lease is a row of files ``<fence>.json``; the highest fence holds it. Taking over means being
-the first to create the next one, which the file system decides, so no lock is needed that a
-stopped process could keep. The holder rewrites its own file at every heartbeat.
+A lease counts its holders: each has a fence, one higher than the one before, and the highest
+holds it. Taking over means being the first with the next one, which the place where leases lie
+decides, so no lock is needed that a stopped process could keep. The holder rewrites its own
+record at every heartbeat.
 
 A lease only saves work. What is safe is the commit: whoever loses a lease unknowingly cannot
 harm what others publish.
 """
 
 import contextlib
-import re
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tasks.store.atomic import write_atomic
-from tasks.store.errors import LeaseLostError
+from tasks.store.errors import LeaseLostError, StorageError
 from tasks.store.owner import Owner, is_known_dead, this_process
-
-_POLL_S = 0.1
-_FENCE_FILE = re.compile(r"(\d{6,})\.json")
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ PACE = Pace()
 
 
 class LeaseRecord(BaseModel):
-    """What a holder writes into its file."""
+    """What a holder says of itself."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,11 +53,36 @@ class LeaseRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Seen:
-    """The highest fence and what its file holds; `record` is None where that is no lease."""
+    """The highest fence and what is recorded of it.
+
+    Attributes:
+        fence: of the holder.
+        raw: the record as it lies there.
+        record: what it says; None where it is no lease.
+        tag: of this version, where versions have one.
+    """
 
     fence: int
     raw: bytes
     record: LeaseRecord | None
+    tag: str = ""
+
+
+class Seat(Protocol):
+    """Where the records of one lease lie."""
+
+    @property
+    def poll_s(self) -> float:
+        """Seconds between two looks of who waits."""
+
+    def newest(self) -> Seen | None:
+        """The highest fence, if anybody ever held the lease."""
+
+    def claim(self, before: Seen | None, fence: int, record: bytes) -> Seen | None:
+        """Be the first with the next fence; None when another was since `before` was seen."""
+
+    def rewrite(self, mine: Seen, record: bytes) -> Seen | None:
+        """Replace the own record; None where another holds the lease."""
 
 
 @dataclass
@@ -71,7 +92,7 @@ class Lease:
     Attributes:
         stage: whose request it is.
         input_id: the request.
-        folder: where the files of this lease lie.
+        seat: where it lies.
         fence: grows by one with every holder.
         attempt_id: names this holder's staging folder.
         cut_off: whether an earlier holder may be alive and only paused.
@@ -79,10 +100,11 @@ class Lease:
 
     stage: str
     input_id: str
-    folder: Path
+    seat: Seat
     fence: int
     attempt_id: str
     cut_off: bool
+    _mine: Seen
     _beat: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,29 +117,32 @@ class Lease:
         self._write(released=False)
 
     def release(self) -> None:
-        """Let others have it at once; nothing happens where another has it already."""
-        with contextlib.suppress(LeaseLostError):
+        """Let others have it at once; nothing happens where another has it already.
+
+        Where its place cannot be reached, others wait until they lose patience.
+        """
+        with contextlib.suppress(LeaseLostError, StorageError):
             self._write(released=True)
 
     def _write(self, *, released: bool) -> None:
         with self._writing:
-            newest = read_newest(self.folder)
-            if newest is None or newest.fence != self.fence:
+            self._beat += 1
+            record = _record(self.attempt_id, self._beat, released=released)
+            mine = self.seat.rewrite(self._mine, record)
+            if mine is None:
                 raise LeaseLostError(
                     f"another process took over {self.stage}/{self.input_id} while this one stood "
                     "still: run again to use its result"
                 )
-            self._beat += 1
-            record = _record(self.attempt_id, self._beat, released=released)
-            write_atomic(_path(self.folder, self.fence), record, durable=False)
+            self._mine = mine
 
 
 @contextlib.contextmanager
 def hold_lease(
-    folder: Path, stage: str, input_id: str, *, pace: Pace, say: Callable[[str], None]
+    seat: Seat, stage: str, input_id: str, *, pace: Pace, say: Callable[[str], None]
 ) -> Iterator[Lease]:
     """Take the lease, waiting while another live process has it, and keep it through the block."""
-    lease = _take(folder, stage, input_id, pace, say)
+    lease = _take(seat, stage, input_id, pace, say)
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(lease, pace, stop), daemon=True)
     heart.start()
@@ -129,22 +154,10 @@ def hold_lease(
         lease.release()
 
 
-def try_lease(folder: Path, stage: str, input_id: str) -> Lease | None:
+def try_lease(seat: Seat, stage: str, input_id: str) -> Lease | None:
     """The lease, without heartbeat and for a moment only, unless someone may be at work."""
-    newest = read_newest(folder)
-    return None if is_held(newest) else _claim(folder, stage, input_id, newest)
-
-
-def read_newest(folder: Path) -> Seen | None:
-    """The highest fence of a lease, if anybody ever held it."""
-    fences = _fences(folder)
-    if not fences:
-        return None
-    try:
-        raw = _path(folder, fences[-1]).read_bytes()
-    except FileNotFoundError:  # removed by a holder with a higher fence
-        return read_newest(folder)
-    return Seen(fences[-1], raw, _parse(raw))
+    newest = seat.newest()
+    return None if is_held(newest) else _claim(seat, stage, input_id, newest)
 
 
 def is_held(seen: Seen | None) -> bool:
@@ -154,39 +167,31 @@ def is_held(seen: Seen | None) -> bool:
     return seen.record is None or not (seen.record.released or is_known_dead(seen.record.owner))
 
 
-def _take(folder: Path, stage: str, input_id: str, pace: Pace, say: Callable[[str], None]) -> Lease:
+def _take(seat: Seat, stage: str, input_id: str, pace: Pace, say: Callable[[str], None]) -> Lease:
     watched: Seen | None = None
     since = time.monotonic()
     while True:
-        newest = read_newest(folder)
+        newest = seat.newest()
         silent_s = time.monotonic() - since
         if not is_held(newest) or (newest == watched and silent_s > pace.patience_s):
-            lease = _claim(folder, stage, input_id, newest)
+            lease = _claim(seat, stage, input_id, newest)
             if lease:
                 return lease
         if newest != watched:
             if watched is None or newest is None or newest.fence != watched.fence:
                 say(f"{stage}: waiting for {_holder(newest)}, which works on the same")
             watched, since = newest, time.monotonic()
-        time.sleep(_POLL_S)
+        time.sleep(seat.poll_s)
 
 
-def _claim(folder: Path, stage: str, input_id: str, before: Seen | None) -> Lease | None:
+def _claim(seat: Seat, stage: str, input_id: str, before: Seen | None) -> Lease | None:
     """Be the first with the next fence; None when another was."""
-    folder.mkdir(parents=True, exist_ok=True)
     fence = before.fence + 1 if before else 1
     attempt_id = f"{fence:06d}-{secrets.token_hex(4)}"
-    try:
-        with _path(folder, fence).open("xb") as file:
-            file.write(_record(attempt_id, 0, released=False))
-    except FileExistsError:
+    mine = seat.claim(before, fence, _record(attempt_id, 0, released=False))
+    if mine is None:
         return None
-    if _fences(folder)[-1] != fence:  # we looked long ago; the row has moved on
-        _path(folder, fence).unlink(missing_ok=True)
-        return None
-    for old in _fences(folder)[:-1]:
-        _path(folder, old).unlink(missing_ok=True)
-    return Lease(stage, input_id, folder, fence, attempt_id, cut_off=is_held(before))
+    return Lease(stage, input_id, seat, fence, attempt_id, is_held(before), mine)
 
 
 def _keep_beating(lease: Lease, pace: Pace, stop: threading.Event) -> None:
@@ -199,23 +204,13 @@ def _keep_beating(lease: Lease, pace: Pace, stop: threading.Event) -> None:
             continue  # a full or slow disk now may have room at the next beat
 
 
-def _fences(folder: Path) -> list[int]:
-    if not folder.is_dir():
-        return []
-    matches = (_FENCE_FILE.fullmatch(path.name) for path in folder.iterdir())
-    return sorted(int(match[1]) for match in matches if match)
-
-
-def _path(folder: Path, fence: int) -> Path:
-    return folder / f"{fence:06d}.json"
-
-
 def _record(attempt_id: str, beat: int, *, released: bool) -> bytes:
     record = LeaseRecord(owner=this_process(), attempt_id=attempt_id, beat=beat, released=released)
     return record.model_dump_json().encode()
 
 
-def _parse(raw: bytes) -> LeaseRecord | None:
+def parse_record(raw: bytes) -> LeaseRecord | None:
+    """What a holder has written; None where it is damaged."""
     try:
         return LeaseRecord.model_validate_json(raw)
     except ValidationError:

@@ -1,10 +1,9 @@
 """Where a file came from: the chain of requests from it down to the user's source files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model.errors import ArtifactError, RequestError
+from model.errors import ArtifactError
 from tasks.store.identity import stage_of_input
 from tasks.store.lookup import Lookup
 
@@ -16,7 +15,8 @@ def lineage_of(lookup: Lookup, path: Path) -> list[Link]:
 
     Args:
         lookup: of the workspace.
-        path: an artifact's folder, a file inside one, or the same through the published link.
+        path: an artifact's folder, a file inside one, or the same through the published link; in
+            a bucket also its URL.
 
     Returns:
         JSON values: ``stage, input_id, content_id, path, inputs`` (upstream stage -> input_id),
@@ -27,7 +27,7 @@ def lineage_of(lookup: Lookup, path: Path) -> list[Link]:
         RequestError: `path` does not exist or lies in no artifact of this workspace.
         ArtifactError: its manifest is damaged.
     """
-    stage, input_id = _locate(lookup, path)
+    stage, input_id = lookup.locate(path)
     first = lookup.read(stage, input_id)
     links: dict[tuple[str, str], Link] = {}
     waiting = [(stage, input_id, first.ref.content_id)]
@@ -64,24 +64,3 @@ def _link(
         (stage_of_input(name), entry.input_id, entry.content_id)
         for name, entry in manifest.inputs.items()
     ]
-
-
-def _locate(lookup: Lookup, path: Path) -> tuple[str, str]:
-    found = next(_candidates(lookup, path), None)
-    if found is None:
-        raise RequestError(f"{path} does not exist: give an artifact or a file inside one")
-    try:
-        stage, input_id, *_ = found.relative_to(lookup.workspace.artifacts.resolve()).parts
-    except ValueError as error:
-        raise RequestError(
-            f"{path} lies in no artifact of {lookup.workspace.path}: give a file below artifacts/ "
-            "or published/embeddings"
-        ) from error
-    return stage, input_id
-
-
-def _candidates(lookup: Lookup, path: Path) -> Iterator[Path]:
-    """`path` as it is given, else below the workspace, as run records and references name it."""
-    for place in (path, lookup.workspace.path / path):
-        if place.exists():
-            yield place.resolve()

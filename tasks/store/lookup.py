@@ -1,14 +1,16 @@
 """Finds the committed answer to a request, and trusts none that is damaged or out of date."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, RequestError
 from tasks.store.artifact import Artifact, ArtifactRef, artifact_from
 from tasks.store.aside import set_aside
 from tasks.store.errors import FormatError, UnreadableError
 from tasks.store.identity import Identity
+from tasks.store.lease import Seat, is_held
+from tasks.store.lease_files import FolderSeat
 from tasks.store.manifest import Manifest, read_manifest
 from tasks.store.verification import Memory, flaws_of
 from tasks.store.workspace import Workspace
@@ -49,7 +51,7 @@ class Lookup:
         if artifact.ref.content_id != ref.content_id:
             reasons = [f"its content is {artifact.ref.content_id}, not {ref.content_id}"]
         else:
-            reasons = flaws_of(artifact, self.memory)
+            reasons = self.flaws(artifact)
         if reasons:
             raise ArtifactError(
                 f"{ref.path} cannot be read from: {reasons[0]}; run {ref.stage} again"
@@ -83,10 +85,89 @@ class Lookup:
             self._tell(folder, reasons, place)
         return None
 
+    def has(self, ref: ArtifactRef) -> bool:
+        """Whether an artifact of that name is there, of whatever content."""
+        return (self.workspace.path / ref.path).exists()
+
+    def flaws(self, artifact: Artifact) -> list[str]:
+        """What is wrong with the files in the artifact's folder, see `flaws_of`."""
+        return flaws_of(artifact, self.memory)
+
+    def damage(self, artifact: Artifact) -> list[str]:
+        """What is wrong with its files where the workspace keeps them; reads every byte anew."""
+        return flaws_of(artifact)
+
+    def folder_of(self, ref: ArtifactRef) -> Path:
+        """An artifact's folder, to be read from.
+
+        Raises:
+            ArtifactError: it had to be fetched and is not there, or damaged.
+        """
+        return self.workspace.path / ref.path
+
+    def names(self, stage: str = "*") -> Iterator[tuple[str, str]]:
+        """(stage, input_id) of all artifacts, or a stage's, sorted; some may be unreadable."""
+        for folder in sorted(self.workspace.artifacts.glob(f"{stage}/*")):
+            if not folder.name.startswith("."):
+                yield folder.parent.name, folder.name
+
+    def read_all(self, stage: str = "*") -> Iterator[Artifact | ArtifactError]:
+        """All artifacts, or a stage's, unverified; an error stands for one that is unreadable."""
+        for name in self.names(stage):
+            try:
+                yield self.read(*name)
+            except ArtifactError as error:
+                yield error
+
+    def locate(self, path: Path) -> tuple[str, str]:
+        """(stage, input_id) of the artifact that is `path`, or holds it.
+
+        Raises:
+            RequestError: it does not exist or lies in no artifact of this workspace.
+        """
+        found = next(self._candidates(path), None)
+        if found is None:
+            raise RequestError(f"{path} does not exist: give an artifact or a file inside one")
+        try:
+            stage, input_id, *_ = found.relative_to(self.workspace.artifacts.resolve()).parts
+        except ValueError as error:
+            raise RequestError(
+                f"{path} lies in no artifact of {self.workspace.path}: give a file below "
+                "artifacts/ or published/embeddings"
+            ) from error
+        return stage, input_id
+
+    def seat(self, stage: str, input_id: str) -> Seat:
+        """Where the lease on a request lies."""
+        return FolderSeat(self.workspace.leases / stage / input_id)
+
+    def is_at_work(self, stage: str = "*") -> bool:
+        """Whether someone may be working on any request, as far as one look can tell."""
+        return any(
+            is_held(FolderSeat(folder).newest())
+            for folder in self.workspace.leases.glob(f"{stage}/*")
+            if folder.is_dir() and not folder.is_symlink() and folder.name[0] != "."
+        )
+
+    def _candidates(self, path: Path) -> Iterator[Path]:
+        """`path` as it is given, else below the workspace, as references name it."""
+        for place in (path, self.workspace.path / path):
+            if place.exists():
+                yield place.resolve()
+
     def _tell(self, folder: Path, reasons: list[str], place: Path) -> None:
         more = f" and {len(reasons) - 1} more" if len(reasons) > 1 else ""
         old, new = (path.relative_to(self.workspace.path) for path in (folder, place))
         self.warn(f"{old}: {reasons[0]}{more}; set aside in {new}, it will be made again")
+
+
+def lookup_of(workspace: Workspace, warn: Callable[[str], None]) -> Lookup:
+    """What looks artifacts up where the workspace keeps them."""
+    if workspace.bucket:
+        from tasks.store.remote.lookup import BucketLookup
+
+        return BucketLookup(workspace, warn, Memory())
+    return Lookup(workspace, warn, Memory())
 
 
 def stale_inputs(manifest: Manifest, inputs: Mapping[str, ArtifactRef]) -> list[str]:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from model.errors import ArtifactError
 from tasks.store.artifact import Artifact, ArtifactRef
@@ -21,8 +21,11 @@ from tasks.store.identity import Identity
 from tasks.store.lease import Lease
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME, FileEntry, InputEntry, Manifest, render_manifest
-from tasks.store.publication import publish_folder
+from tasks.store.publication import publish_folder, send_files
 from tasks.store.surroundings import describe_surroundings
+
+if TYPE_CHECKING:
+    from tasks.store.remote.checkpoints import CheckpointCourier
 
 
 class Staging:
@@ -37,8 +40,13 @@ class Staging:
         self._lease = lease
         self.folder = _attempts(lookup, lease) / lease.attempt_id
         _open_folder(self.folder, copy=lease.cut_off)
+        self._courier = _courier(lookup, lease, self.folder)
+        if self._courier:
+            self._courier.fetch()
 
     def __enter__(self) -> Self:
+        if self._courier:
+            self._courier.start()
         return self
 
     def __exit__(
@@ -47,6 +55,8 @@ class Staging:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._courier:
+            self._courier.stop(last_look=error is not None)
         if isinstance(error, DiskFullError):
             return
         if isinstance(error, Exception) and says_disk_is_full(error):
@@ -74,11 +84,14 @@ class Staging:
             NondeterminismError: another result of the same request was committed first.
             LeaseLostError: another process has taken the work over.
             DiskFullError: no room for the manifest; the folder stays.
+            StorageError: the bucket cannot be reached; the folder and what was sent stay.
             ArtifactError: the folder holds nothing, or something that no artifact may hold.
         """
         assert (identity.stage, identity.input_id) == (self._lease.stage, self._lease.input_id)
         with explaining_full_disk(self.folder):
             self._lease.check()
+            if self._courier:
+                self._courier.stop(last_look=False)
             manifest = Manifest(
                 identity=identity,
                 inputs={name: _entry(ref) for name, ref in inputs.items()},
@@ -87,10 +100,22 @@ class Staging:
             )
             write_atomic(self.folder / MANIFEST_NAME, render_manifest(manifest))
             (self.folder / MANIFEST_NAME).chmod(0o444)
+            send_files(self._lookup, self.folder, manifest)
             self._lease.check()
             artifact = publish_folder(self._lookup, self.folder, manifest, inputs)
         _clear(self.folder.parent)
+        if self._courier:
+            self._courier.clear(kept=artifact.manifest.files)
         return artifact
+
+
+def _courier(lookup: Lookup, lease: Lease, folder: Path) -> "CheckpointCourier | None":
+    """Who shares checkpoints with other machines, where the workspace is in a bucket."""
+    if lookup.workspace.bucket is None:
+        return None
+    from tasks.store.remote.checkpoints import CheckpointCourier
+
+    return CheckpointCourier(lookup.workspace.bucket, lease, folder, lookup.warn)
 
 
 def _attempts(lookup: Lookup, lease: Lease) -> Path:

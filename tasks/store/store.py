@@ -13,7 +13,7 @@ How a stage uses it::
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -23,9 +23,8 @@ from tasks.store.garbage import KEPT_RELEASES, delete, find_garbage, sized
 from tasks.store.identity import Identity
 from tasks.store.lease import PACE, Lease, Pace, hold_lease
 from tasks.store.lineage import Link, lineage_of
-from tasks.store.lookup import Lookup
+from tasks.store.lookup import lookup_of
 from tasks.store.staging import Staging
-from tasks.store.verification import Memory, flaws_of
 from tasks.store.workspace import Workspace
 
 _log = logging.getLogger("corpusmith.store")
@@ -51,7 +50,7 @@ class Store:
         pace: of the leases' heartbeat.
         """
         self.workspace = workspace
-        self._lookup = Lookup(workspace, warn, Memory())
+        self._lookup = lookup_of(workspace, warn)
         self._warn = warn
         self._say = say
         self._pace = pace
@@ -88,6 +87,20 @@ class Store:
             ArtifactError: it is not there, damaged, of other content, or cannot be read.
         """
         return self._lookup.resolve(ref)
+
+    def has(self, ref: ArtifactRef) -> bool:
+        """Whether an artifact of that name is there, of whatever content; reads no file of it."""
+        return self._lookup.has(ref)
+
+    def folder_of(self, ref: ArtifactRef) -> Path:
+        """The folder of an artifact, to be read from; fetched and verified where it is not here.
+
+        For what was resolved before, or what a release names: local folders are not verified.
+
+        Raises:
+            ArtifactError: it had to be fetched and is not there, or damaged.
+        """
+        return self._lookup.folder_of(ref)
 
     def latest(self, identity: Identity) -> Artifact | None:
         """The newest committed answer to a request that differs in its sources at most, verified.
@@ -126,8 +139,12 @@ class Store:
         Waits while another live process has it; takes over at once from one that died on this
         machine, and from any other after ``pace.patience_s`` of silence.
         """
-        folder = self.workspace.leases / stage / input_id
-        return hold_lease(folder, stage, input_id, pace=self._pace, say=self._say)
+        seat = self._lookup.seat(stage, input_id)
+        return hold_lease(seat, stage, input_id, pace=self._pace, say=self._say)
+
+    def is_at_work(self, stage: str) -> bool:
+        """Whether someone may be working on a request of the stage, as far as one look can tell."""
+        return self._lookup.is_at_work(stage)
 
     def staging(self, lease: Lease) -> Staging:
         """The folder to work in, with what an earlier attempt at the request left."""
@@ -136,11 +153,11 @@ class Store:
     def artifacts(self, stage: str = "*") -> Iterator[Artifact]:
         """All committed artifacts, or a stage's, unverified; unreadable ones are skipped with a
         warning."""
-        for folder in self._folders(stage):
-            try:
-                yield self.get(folder.parent.name, folder.name)
-            except ArtifactError as error:
-                self._warn(f"skipped: {error}")
+        for found in self._lookup.read_all(stage):
+            if isinstance(found, Artifact):
+                yield found
+            else:
+                self._warn(f"skipped: {found}")
 
     def verify_all(self, progress: Progress | None = None) -> list[str]:
         """Read every byte of every artifact; nothing is moved.
@@ -152,11 +169,11 @@ class Store:
             The problems, one line each, by file name; empty when all is well.
         """
         problems: list[str] = []
-        folders = self._folders()
-        for done, folder in enumerate(folders, start=1):
-            problems.extend(self._problems(folder))
+        names = list(self._lookup.names())
+        for done, name in enumerate(names, start=1):
+            problems.extend(self._problems(*name))
             if progress:
-                progress(done, len(folders), "artifacts")
+                progress(done, len(names), "artifacts")
         return problems
 
     def lineage(self, path: Path) -> list[Link]:
@@ -174,8 +191,8 @@ class Store:
         dry_run: bool = True,
         older_than_days: float = 7.0,
         keep_releases: int = KEPT_RELEASES,
-    ) -> list[tuple[Path, int]]:
-        """The folders nothing refers to, with their bytes; deleted unless `dry_run`.
+    ) -> Sequence[tuple[Path | str, int]]:
+        """Folders or URLs of what nothing refers to, with their bytes; deleted unless `dry_run`.
 
         Args:
             dry_run: only say what would go.
@@ -186,28 +203,31 @@ class Store:
         Raises:
             ArtifactError: a kept release or a run record cannot be read; nothing is deleted.
         """
+        if self.workspace.bucket:
+            from tasks.store.remote.garbage import collect
+            from tasks.store.remote.lookup import BucketLookup
+
+            assert isinstance(self._lookup, BucketLookup)
+            return collect(
+                self._lookup,
+                older_than_days=older_than_days,
+                keep_releases=keep_releases,
+                dry_run=dry_run,
+            )
         garbage = find_garbage(self._lookup, older_than_days, keep_releases)
         found = [(each, sized(each)) for each in garbage]
         return [size for each, size in found if dry_run or delete(self._lookup, each)]
 
-    def _folders(self, stage: str = "*") -> list[Path]:
-        return sorted(
-            path
-            for path in self.workspace.artifacts.glob(f"{stage}/*")
-            if not path.name.startswith(".")
-        )
-
     def _flaws(self, artifact: Artifact) -> list[str]:
         try:
-            return flaws_of(artifact, self._lookup.memory)
+            return self._lookup.flaws(artifact)
         except ArtifactError as error:
             return [str(error)]
 
-    def _problems(self, folder: Path) -> list[str]:
-        place = folder.relative_to(self.workspace.path)
+    def _problems(self, stage: str, input_id: str) -> list[str]:
         try:
-            artifact = self.get(folder.parent.name, folder.name)
-            return [f"{place}: {flaw}" for flaw in flaws_of(artifact)]
+            artifact = self.get(stage, input_id)
+            return [f"{artifact.ref.path}: {flaw}" for flaw in self._lookup.damage(artifact)]
         except ArtifactError as error:
             return [str(error)]
 

@@ -1,11 +1,11 @@
-"""A workspace: the one folder that holds everything the chain makes, and where each thing lies."""
+"""A workspace: the one place that holds everything the chain makes, and where each thing lies."""
 
 import errno
 import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,28 @@ from tasks.store.artifact import artifact_path
 from tasks.store.atomic import write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import explaining_full_disk
+from tasks.store.remote import opening
+from tasks.store.remote.bucket import Bucket
+from tasks.store.remote.location import is_remote
 
 FORMAT_VERSION = 1
 
 _FORMAT_FILE = "workspace.json"
+_FORMAT = json.dumps({"format_version": FORMAT_VERSION}).encode()
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A workspace on this machine's file system.
+    """A workspace on this machine's file system, or one in a bucket with its local side.
 
     Attributes:
-        path: its folder, absolute.
+        path: its folder, absolute. For one in a bucket: where this machine works and keeps copies.
+        bucket: where its artifacts and records are committed; None for a local one.
     """
 
     path: Path
+    bucket: Bucket | None = None
 
     @classmethod
     def open(cls, location: str | Path) -> "Workspace":
@@ -41,7 +47,9 @@ class Workspace:
                 staging folder on another disk than the artifacts, or no local folder at all.
             DiskFullError: there is no room even for its folders.
         """
-        workspace = cls(_local_folder(location))
+        workspace = cls.named(location)
+        if workspace.bucket and not workspace._check_bucket():
+            opening.found_workspace(workspace.bucket, _FORMAT)
         with explaining_full_disk(workspace.path):
             try:
                 workspace._prepare()
@@ -61,12 +69,12 @@ class Workspace:
         Raises:
             RequestError: there is none, it cannot be read, or it is of another format.
         """
-        workspace = cls(_local_folder(location))
-        if not workspace._check_format():
+        workspace = cls.named(location)
+        if not workspace._check():
             raise RequestError(
-                f"there is no workspace at {workspace.path}: `corpusmith run` makes one"
+                f"there is no workspace at {workspace.location}: `corpusmith run` makes one"
             )
-        return workspace
+        return cls.open(location) if workspace.bucket else workspace  # copies need a place
 
     @classmethod
     def at(cls, location: str | Path) -> "Workspace":
@@ -75,13 +83,31 @@ class Workspace:
         Raises:
             RequestError: it cannot be read, is of another format, or is no local folder.
         """
-        workspace = cls(_local_folder(location))
-        workspace._check_format()
+        workspace = cls.named(location)
+        workspace._check()
         return workspace
+
+    @classmethod
+    def named(cls, location: str | Path) -> "Workspace":
+        """What a location stands for; nobody is asked whether it is there.
+
+        Raises:
+            RequestError: it is no folder and no address, or the library for it is not installed.
+        """
+        if is_remote(str(location)):
+            return cls(*opening.locate(str(location)))
+        return cls(_local_folder(location))
+
+    @property
+    def location(self) -> str:
+        """Where it is, as users name it: its folder, or ``s3://bucket/prefix``."""
+        return self.bucket.url if self.bucket else str(self.path)
 
     @property
     def exists(self) -> bool:
         """Whether it is there already, as `open` makes it."""
+        if self.bucket:
+            return opening.read_format(self.bucket) is not None
         return (self.path / _FORMAT_FILE).is_file()
 
     @property
@@ -121,7 +147,9 @@ class Workspace:
 
     @property
     def state(self) -> Path:
-        """Local state of the orchestrator and the tracker."""
+        """Local state of the orchestrator and the tracker; the user's, where it is in a bucket."""
+        if self.bucket:
+            return opening.state_of(self.bucket)
         return self.path / "state"
 
     def artifact_folder(self, stage: str, input_id: str) -> Path:
@@ -131,10 +159,14 @@ class Workspace:
     def write_run(self, run_id: str, record: Mapping[str, Any]) -> Path:
         """Keep the record of a run, JSON values; one of the same id is replaced."""
         assert _RUN_ID.fullmatch(run_id), f"run id {run_id!r}"
-        path = self.runs_folder / f"{run_id}.json"
         text = json.dumps(plain_json(record, "record"), indent=1, ensure_ascii=False)
-        write_atomic(path, text.encode())
-        return path
+        return self._write_record(f"{run_id}.json", text.encode())
+
+    def write_run_file(self, run_id: str, name: str, data: bytes) -> Path:
+        """Keep a small file beside the record of a run; returns where it lies on this machine."""
+        assert _RUN_ID.fullmatch(run_id), f"run id {run_id!r}"
+        (self.runs_folder / run_id).mkdir(exist_ok=True)
+        return self._write_record(f"{run_id}/{name}", data)
 
     def runs(self) -> list[dict[str, Any]]:
         """The records of all runs, oldest first.
@@ -142,9 +174,36 @@ class Workspace:
         Raises:
             ArtifactError: one of them is damaged.
         """
+        if self.bucket:
+            return [_parse_record(*each) for each in self.bucket.run_records()]
         paths = [path for path in self.runs_folder.glob("*.json") if path.name[0] != "."]
         paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
-        return [_read_record(path) for path in paths]
+        return [_parse_record(str(path), path.read_bytes()) for path in paths]
+
+    def release_records(self, num_newest: int) -> Iterator[tuple[str, bytes]]:
+        """Place and content of the pointer to the current release, and of the newest releases.
+
+        Raises:
+            ArtifactError: one of them cannot be read.
+        """
+        if self.bucket:
+            yield from self.bucket.release_records(num_newest)
+            return
+        newest = sorted((self.published / "releases").glob("[0-9]*.json"), reverse=True)
+        for path in (self.current_release, *newest[:num_newest]):
+            try:
+                yield str(path), path.read_bytes()
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ArtifactError(f"{path} cannot be read: {error.strerror}") from error
+
+    def _write_record(self, name: str, data: bytes) -> Path:
+        path = self.runs_folder / name
+        write_atomic(path, data)
+        if self.bucket:
+            self.bucket.objects.put(f"runs/{name}", data)
+        return path
 
     def _prepare(self) -> None:
         known = self._check_format()
@@ -154,8 +213,7 @@ class Workspace:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
         self._try_a_commit()
         if not known:
-            content = json.dumps({"format_version": FORMAT_VERSION})
-            write_atomic(self.path / _FORMAT_FILE, content.encode())
+            write_atomic(self.path / _FORMAT_FILE, _FORMAT)
 
     def _folders(self) -> list[Path]:
         below = [self.artifacts, self.staging, self.leases, self.quarantine]
@@ -171,6 +229,17 @@ class Workspace:
             (self.staging / probe).rmdir()
             raise
         (self.artifacts / probe).rmdir()
+
+    def _check(self) -> bool:
+        return self._check_bucket() if self.bucket else self._check_format()
+
+    def _check_bucket(self) -> bool:
+        """Whether there is a workspace in the bucket already, and of our format."""
+        assert self.bucket
+        raw = opening.read_format(self.bucket)
+        if raw is not None:
+            opening.same_format(raw, FORMAT_VERSION, f"workspace {self.bucket.url}")
+        return raw is not None
 
     def _check_format(self) -> bool:
         """Whether this is a workspace already, and of our format."""
@@ -195,13 +264,10 @@ class Workspace:
 
 def _local_folder(location: str | Path) -> Path:
     text = str(location)
-    if text.startswith("s3:"):
-        raise RequestError(
-            f"workspace {text}: S3 workspaces are not supported yet by this version; "
-            "use a local folder"
-        )
     if "://" in text or "\0" in text or not text.strip():
-        raise RequestError(f"workspace {text!r} is no folder: give the path of a local one")
+        raise RequestError(
+            f"workspace {text!r} is no folder: give the path of a local one, or s3://"
+        )
     try:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError) as error:
@@ -222,11 +288,11 @@ def _raise_unwritable(path: Path, error: OSError) -> None:
     ) from error
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def _parse_record(where: str, raw: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(raw)
     except ValueError as error:
-        raise ArtifactError(f"{path} is damaged: it is not JSON; move it away") from error
+        raise ArtifactError(f"{where} is damaged: it is not JSON; move it away") from error
     if not isinstance(record, dict):
-        raise ArtifactError(f"{path} is damaged: it is no record of a run; move it away")
+        raise ArtifactError(f"{where} is damaged: it is no record of a run; move it away")
     return record

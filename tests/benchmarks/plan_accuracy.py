@@ -18,6 +18,7 @@ from flows.cost import cost_of
 from flows.graph import STAGE_NAMES
 from flows.past_runs import PastRuns, past_runs
 from flows.speed import Speed, usual_speed
+from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
 LINE = "{stage:9} {predicted_s:8.1f} {measured_s:8.1f} {ratio:6.2f}  {rests_on}\n"
@@ -30,7 +31,9 @@ def main() -> None:
     parser.add_argument("--of", type=Path, required=True, help="workspace of the run to predict")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    known, truth = (past_runs(Workspace.at(str(each))) for each in (arguments.after, arguments.of))
+    known, truth = (
+        past_runs(Store(Workspace.at(str(each)))) for each in (arguments.after, arguments.of)
+    )
     rows = compared(known, truth, usual_speed())
     for row in [*rows, totals(rows)]:
         sys.stdout.write(LINE.format(**row))

@@ -15,6 +15,7 @@ from flows.speed import Speed
 from tasks.execute import identify
 from tasks.store.identity import Identity
 from tasks.store.manifest import MANIFEST_NAME, InputEntry, Manifest, render_manifest
+from tasks.store.store import Store
 from tasks.store.surroundings import describe_machine
 from tasks.store.workspace import Workspace
 
@@ -90,7 +91,7 @@ def changed(config: PipelineConfig, **settings: dict[str, Any]) -> PipelineConfi
 
 def test_the_same_again_takes_as_long_again(config: PipelineConfig, workspace: Workspace) -> None:
     keep_run(workspace, config, CHAIN)
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     for stage, seconds in CHAIN.items():
         assert predicted(past, config, stage) == pytest.approx(seconds)
 
@@ -100,7 +101,7 @@ def test_settings_and_amounts_are_those_of_the_run(
 ) -> None:
     ran = changed(config, pretrain={"max_steps": 123}, vocab={"vocab_size": 4096})
     keep_run(workspace, ran, CHAIN)
-    [pretrain] = [each for each in past_runs(workspace).stages if each.stage == "pretrain"]
+    [pretrain] = [each for each in past_runs(Store(workspace)).stages if each.stage == "pretrain"]
     assert pretrain.config.pretrain == ran.pretrain
     assert pretrain.config.vocab.vocab_size == 4096
     assert pretrain.amounts.num_tokens == 1e6
@@ -110,7 +111,7 @@ def test_settings_and_amounts_are_those_of_the_run(
 def test_a_slow_machine_is_as_slow_next_time(config: PipelineConfig, workspace: Workspace) -> None:
     """With twice the steps: all but what it takes to begin doubles."""
     keep_run(workspace, config, CHAIN)
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     twice = changed(config, pretrain={"max_steps": 2 * config.pretrain.max_steps})
     slowness = 700.0 / modelled(past, "pretrain")
     [read] = [each.amounts for each in past.stages if each.stage == "pretrain"]
@@ -123,7 +124,7 @@ def test_a_stage_that_never_ran_is_a_guess_and_says_so(
     config: PipelineConfig, workspace: Workspace
 ) -> None:
     keep_run(workspace, config, CHAIN)
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     cost = cost_of("export", config, past.stages[0].amounts, SPEED)
     assert past.calibrate("export", cost, SPEED) == cost
     assert not cost.is_measured
@@ -137,7 +138,7 @@ def test_runs_of_another_machine_do_not_count(
     config: PipelineConfig, workspace: Workspace, other: dict[str, Any]
 ) -> None:
     keep_run(workspace, config, CHAIN, **other)
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     assert past.stages == ()
     assert past.num_elsewhere == dict.fromkeys(CHAIN, 1)
 
@@ -154,14 +155,14 @@ def test_a_record_of_before_processors_were_noted_counts_by_its_host(
     folder = workspace.artifact_folder("ingest", "0" * 32)
     folder.mkdir(parents=True)
     (folder / MANIFEST_NAME).write_bytes(render_manifest(manifest))
-    assert [each.stage for each in past_runs(workspace).stages] == ["ingest"]
+    assert [each.stage for each in past_runs(Store(workspace)).stages] == ["ingest"]
 
 
 def test_the_last_attempt_of_a_resumed_stage_says_nothing(
     config: PipelineConfig, workspace: Workspace
 ) -> None:
     keep_run(workspace, config, CHAIN, resumed=True)
-    assert past_runs(workspace).stages == ()
+    assert past_runs(Store(workspace)).stages == ()
 
 
 def test_a_training_that_stopped_early_is_held_to_the_steps_it_took(
@@ -169,7 +170,7 @@ def test_a_training_that_stopped_early_is_held_to_the_steps_it_took(
 ) -> None:
     early = {"best_step": 25.0}  # of 200, with three validations after it
     keep_run(workspace, config, {**CHAIN, "tune": 100.0}, metrics={**COUNTED["ingest"], **early})
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     [tune] = [each for each in past.stages if each.stage == "tune"]
     assert tune.done_frac == pytest.approx(0.5)
     assert predicted(past, config, "tune") > 100.0
@@ -183,7 +184,7 @@ def test_of_several_runs_the_median_of_the_most_alike_counts(
         ran = changed(config, pretrain={"seed": number})
         keep_run_again(workspace, ran, seconds)
     keep_run_again(workspace, changed(config, pretrain={"max_steps": 4}), 9999.0)
-    past = past_runs(workspace)
+    past = past_runs(Store(workspace))
     assert predicted(past, config, "pretrain") == pytest.approx(720.0)
 
 

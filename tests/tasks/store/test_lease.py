@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.store import lease as lease_module
 from tasks.store.errors import LeaseLostError
-from tasks.store.lease import Lease, Pace, hold_lease, is_held, read_newest, try_lease
+from tasks.store.lease import Lease, Pace, hold_lease, is_held, try_lease
+from tasks.store.lease_files import FolderSeat
 from tasks.store.owner import Owner, is_known_dead, this_process
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -23,6 +23,7 @@ from tests.tasks.store.making import Listener, identity_of, make
 
 IDENTITY = identity_of(k=1)
 QUICK = Pace(beat_s=0.05, patience_s=0.6)
+PATIENT = Pace(60, 0.6)
 
 WORKER = """
 import sys, time
@@ -164,7 +165,7 @@ def test_threads_of_one_process_take_turns(store: Store) -> None:
     for thread in threads:
         thread.join()
     assert most == [1] * 5
-    newest = read_newest(folder_of(store))
+    newest = FolderSeat(folder_of(store)).newest()
     assert newest
     assert newest.fence == 5
     assert len(list(folder_of(store).iterdir())) == 1
@@ -196,7 +197,7 @@ def test_a_stranger_is_waited_for_as_long_as_it_beats_and_not_by_the_wall_clock(
 
     monkeypatch.setattr("tasks.store.lease.time.sleep", sleep)
     monkeypatch.setattr("tasks.store.lease.time.monotonic", lambda: now_s)
-    with hold_lease(folder, "vocab", "x", pace=Pace(60, 0.6), say=Listener()) as lease:
+    with hold_lease(FolderSeat(folder), "vocab", "x", pace=PATIENT, say=Listener()) as lease:
         waited_s = now_s - 1_000
     assert lease.fence == 5
     assert lease.cut_off
@@ -205,21 +206,21 @@ def test_a_stranger_is_waited_for_as_long_as_it_beats_and_not_by_the_wall_clock(
 
 def test_an_unreadable_lease_is_a_strangers(tmp_path: Path) -> None:
     seen_by_a_stranger(tmp_path).write_text("{")
-    assert is_held(read_newest(tmp_path))
-    assert try_lease(tmp_path, "vocab", "x") is None
+    assert is_held(FolderSeat(tmp_path).newest())
+    assert try_lease(FolderSeat(tmp_path), "vocab", "x") is None
 
 
 def test_who_looked_long_ago_does_not_get_it(tmp_path: Path) -> None:
     seen_by_a_stranger(tmp_path, fence=4)
-    old = read_newest(tmp_path)
+    old = FolderSeat(tmp_path).newest()
     (tmp_path / "000004.json").unlink()
     seen_by_a_stranger(tmp_path, fence=7)
-    assert lease_module._claim(tmp_path, "vocab", "x", old) is None
+    assert FolderSeat(tmp_path).claim(old, 5, b"{}") is None
     assert [path.name for path in tmp_path.iterdir()] == ["000007.json"]
 
 
 def test_a_holder_that_lost_it_finds_out_and_leaves_the_other_alone(tmp_path: Path) -> None:
-    lease = try_lease(tmp_path, "vocab", "x")
+    lease = try_lease(FolderSeat(tmp_path), "vocab", "x")
     assert lease
     lease.check()
     before = seen_by_a_stranger(tmp_path).read_bytes()
@@ -231,9 +232,9 @@ def test_a_holder_that_lost_it_finds_out_and_leaves_the_other_alone(tmp_path: Pa
 
 def test_released_it_is_free_and_the_fence_goes_on(tmp_path: Path) -> None:
     def fence() -> int:
-        lease: Lease | None = try_lease(tmp_path, "vocab", "x")
+        lease: Lease | None = try_lease(FolderSeat(tmp_path), "vocab", "x")
         assert lease
-        assert try_lease(tmp_path, "vocab", "x") is None
+        assert try_lease(FolderSeat(tmp_path), "vocab", "x") is None
         lease.release()
         return lease.fence
 

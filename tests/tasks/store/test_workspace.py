@@ -34,17 +34,10 @@ def test_opening_an_existing_one_creates_nothing(tmp_path: Path) -> None:
     assert Workspace.open_existing(tmp_path / "one") == made
 
 
-@pytest.mark.parametrize("location", ["s3://bucket/prefix", "gs://bucket", "", "  ", "nul\0"])
+@pytest.mark.parametrize("location", ["gs://bucket", "", "  ", "nul\0"])
 def test_what_is_no_local_folder_is_refused(location: str) -> None:
     with pytest.raises(RequestError, match="local"):
         Workspace.open(location)
-
-
-def test_s3_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="S3 workspaces are not supported yet"):
-        Workspace.open("s3://bucket")
-    with pytest.raises(RequestError, match="S3 workspaces are not supported yet"):
-        Workspace.open(Path("s3://bucket"))
 
 
 @pytest.mark.parametrize("place", ["", "artifacts", "runs"])
