@@ -1,5 +1,5 @@
-"""Tells a Prefect server what corpusmith's workers can run: work pools, and the deployments that
-`deployments/prefect.yaml` describes."""
+"""Tells a Prefect server what corpusmith's workers can run: work pools, the deployments that
+`deployments/prefect.yaml` describes, and what becomes of runs whose worker died."""
 
 import contextlib
 import os
@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.automations import make_automations
 from flows.local_server import answers
 from flows.servers import quieten_prefect
 from model.errors import CorpusmithError, RequestError
@@ -31,7 +32,7 @@ def prefect_file() -> Path:
 
 
 def deploy(paths: Sequence[str], workspace: str) -> dict[str, Any]:
-    """Make the work pools where they are missing, and make or renew all deployments.
+    """Make the work pools where they are missing, and make or renew deployments and automations.
 
     Schedules come switched off; those that somebody switched on stay on. Parameters that were
     changed on the server's pages are as in the file again.
@@ -63,11 +64,13 @@ def deploy(paths: Sequence[str], workspace: str) -> dict[str, Any]:
         _apply(workspace)
         _set_paths(client, list(paths))
         _switch_on(client, switched_on)
+        automations = make_automations(client)
         described = [_described(*each) for each in _deployments(client).items()]
     return {
         "api": api,
         "prefect_file": str(prefect_file()),
         "deployments": described,
+        "automations": automations,
         "workers": [WORKER_COMMAND.format(pool=pool) for pool in POOLS],
     }
 

@@ -3,22 +3,16 @@
 Files travel through the workspace, which all workers see; Prefect carries settings and references.
 """
 
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID
 
-import httpx
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import WorkerFilter
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.deployments import run_deployment
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
 
 from flows.config import INLINE, PipelineConfig, WorkersConfig
+from flows.errand import NUM_TRIES, POLL_S, Errand, run_errand
 from flows.failure import failure_of
 from flows.graph import ARTIFACT, StageName, load_stage
 from flows.session import PartOf, Session
@@ -30,8 +24,6 @@ from tasks.store.artifact import ArtifactRef, artifact_path
 from tasks.store.identity import Identity
 
 GPU_STAGES: tuple[StageName, ...] = ("pretrain", "tune", "export")
-POLL_S = 2.0
-OUTAGE_S = 600.0  # how long Prefect's API may be away while a stage runs
 SEEN_S = 90.0  # NFS keeps what it knows of a folder for up to a minute
 
 
@@ -53,7 +45,7 @@ def refuse_undeployed(workers: WorkersConfig, stages: Sequence[StageName]) -> No
         return
     with get_client(sync_client=True) as client:
         for name in sent:
-            deployment = _deployment(name, workers)
+            deployment = f"{name}/{workers.gpu_stages}"
             try:
                 client.read_deployment_by_name(deployment)
             except ObjectNotFound:
@@ -73,8 +65,8 @@ def make_elsewhere(
 ) -> bool:
     """Let a worker of the pool make a stage's artifact, unless it is in the workspace already.
 
-    What ends this process in any way that it can notice (an error, SIGTERM, Prefect's
-    cancellation) cancels the stage's run too.
+    A run whose worker died is sent again, a few times. What ends this process in any way that it
+    can notice (an error, SIGTERM, Prefect's cancellation) cancels the stage's run too.
 
     Args:
         name: the stage.
@@ -104,7 +96,9 @@ def make_elsewhere(
         "workspace": location if as_told else run.workspace.location,
         "part_of": _part_of(run).model_dump(mode="json"),
     }
-    state = _run(name, parameters, config.workers, {"corpusmith", run.run_id})
+    tags = frozenset({"corpusmith", run.run_id})
+    request = f"{name}-{identity.input_id}"
+    state = run_errand(Errand(name, request, parameters, config.workers, tags, run.warn))
     if not state.is_completed():
         raise CorpusmithError(_line(name, state, config.workers))
     _wait_until_seen(identity, read, run)
@@ -121,25 +115,6 @@ def _part_of(run: Session) -> PartOf:
     )
 
 
-def _run(
-    name: StageName, parameters: Mapping[str, Any], workers: WorkersConfig, tags: set[str]
-) -> State:
-    """The state in which the stage's run ends."""
-    deployment = _deployment(name, workers)
-    sent = run_deployment(deployment, parameters=dict(parameters), tags=tags, timeout=0)
-    child = cast(FlowRun, sent)  # of its two forms, the one for code that is not asynchronous
-    try:
-        with get_client(sync_client=True) as client:
-            return _wait(client, child.id, name, workers)
-    except BaseException:
-        # All of them, and they go on: SIGTERM, Ctrl-C and Prefect's cancellation are no Exception.
-        # A new client: the old one may have been interrupted in the middle of a request. Where the
-        # API is away too, the stage goes on, and the next run finds in the workspace what it made.
-        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
-            client.set_flow_run_state(child.id, Cancelling())
-        raise
-
-
 def _wait_until_seen(identity: Identity, inputs: Mapping[str, ArtifactRef], run: Session) -> None:
     """A shared file system may show the work of another machine a little later."""
     deadline_s = time.monotonic() + SEEN_S
@@ -153,48 +128,17 @@ def _wait_until_seen(identity: Identity, inputs: Mapping[str, ArtifactRef], run:
         time.sleep(POLL_S)
 
 
-def _deployment(name: StageName, workers: WorkersConfig) -> str:
-    return f"{name}/{workers.gpu_stages}"
-
-
-def _wait(client: SyncPrefectClient, run_id: UUID, name: str, workers: WorkersConfig) -> State:
-    """The state it ends in."""
-    sent_s = heard_s = time.monotonic()
-    has_begun = False
-    while True:
-        try:
-            state = client.read_flow_run(run_id).state
-            heard_s = time.monotonic()
-        except httpx.HTTPError:
-            if time.monotonic() - heard_s > OUTAGE_S:
-                raise
-            time.sleep(POLL_S)
-            continue
-        assert state is not None, "a run that was sent has a state"
-        if state.is_final():
-            return state
-        has_begun = has_begun or state.is_running()
-        if not has_begun and heard_s - sent_s > workers.deadline_s:
-            raise CorpusmithError(_nobody_began(client, name, state, workers))
-        time.sleep(POLL_S)
-
-
-def _nobody_began(
-    client: SyncPrefectClient, name: str, state: State, workers: WorkersConfig
-) -> str:
-    pool = workers.gpu_stages
-    online = client.read_workers_for_work_pool(pool, WorkerFilter(status={"any_": ["ONLINE"]}))
-    return (
-        f"{name}: no worker of the pool {pool} took it within {workers.deadline_s:g} s "
-        f"({len(online)} online, its run is {state.name}): start one with `prefect worker start "
-        f"--pool {pool}`, raise workers.deadline_s, or set workers.gpu_stages to {INLINE}"
-    )
-
-
 def _line(name: StageName, state: State, workers: WorkersConfig) -> str:
     """Why it did not complete, as its own run says it."""
     if state.is_cancelled():
         return f"{name}: its run in the pool {workers.gpu_stages} was cancelled: run it again"
+    if state.is_crashed():
+        said = (state.message or "its worker died").split("\n", 1)[0].rstrip(".")
+        return (
+            f"{name}: its run in the pool {workers.gpu_stages} crashed {NUM_TRIES} times, at last: "
+            f"{said}: see to the memory and the logs of its workers, then run again: it goes on "
+            "from its last checkpoint"
+        )
     failure = failure_of(state)
     is_ours = failure.kind is None or hasattr(errors, failure.kind)
     said = failure.line if is_ours else f"{failure.kind}: {failure.line}"

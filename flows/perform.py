@@ -1,5 +1,6 @@
 """Performs one stage inside its Prefect flow: watched, tracked, and with its shards as tasks."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from tasks.store.artifact import ArtifactRef
 from tasks.tracking import StageTrack
 from tasks.tracking.examples import Examples, remove_sent
 
+TRY_VARIABLE = "CORPUSMITH_TRY"  # set for a run that is begun again after a crash
 _CORPUS_STAGE = "ingest"
 _DATA_CONTEXT = {"probe": "evaluation", "evaluate": "evaluation", "export": "embedded"}
 
@@ -101,9 +103,17 @@ def map_as_tasks(
 
 
 def run_name() -> str:
-    """What Prefect calls a flow run: the flow, and the workspace it works for."""
-    workspace = flow_run.parameters.get("workspace", "workspace")
-    return f"{flow_run.flow_name}-{Path(workspace).name}"
+    """What Prefect calls a flow run: the flow, and the workspace it works for.
+
+    Then, after a comma, what the automations go by: the pipeline it is part of on another worker,
+    or which try this is.
+    """
+    place = Path(flow_run.parameters.get("workspace", "workspace")).name.replace(",", "")
+    name = f"{flow_run.flow_name}-{place}"
+    if part_of := flow_run.parameters.get("part_of"):
+        return f"{name}, part of {PartOf.model_validate(part_of).run_id}"
+    number = os.environ.get(TRY_VARIABLE)
+    return f"{name}, try {number}" if number else name
 
 
 def _examples(run: Session, track: StageTrack) -> Examples | None:

@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from prefect import Flow, flow, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
 
 from flows import stages
 from flows.config import PipelineConfig
@@ -17,6 +18,7 @@ from flows.notify import tell_of_failure, tell_of_release
 from flows.perform import run_name
 from flows.registration import register
 from flows.session import Session, describe_outcome, session
+from flows.twin import older_twin
 from tasks.release.pointer import Release, current, publish
 from tasks.store.artifact import ArtifactRef
 
@@ -46,9 +48,12 @@ def pipeline(
     """Run the chain and publish its embeddings; or run it up to one stage, without side branches.
 
     Returns:
-        The run's record: run id, artifacts, metrics, and where MLflow and Prefect keep it.
+        The run's record: run id, artifacts, metrics, and where MLflow and Prefect keep it; or a
+        Prefect state where another run does the same.
     """
     flow_run_id = str(flow_run.id)
+    if twin := older_twin():
+        return cast(dict[str, Any], Cancelled(message=f"the run {twin} does the same"))
     refuse_undeployed(config.workers, stages_for(until, config))
     with session(
         workspace,

@@ -11,6 +11,9 @@ from flows.local_server import LOOPBACK, LocalServer, answers, free_port
 from model.errors import CorpusmithError
 
 START_S = 180.0  # a fresh database is migrated first, and the machine may be busy
+# The server takes a run of ours for dead that was heard and then is not for 75 s.
+HEARTBEAT_VARIABLE = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
+HEARTBEAT_S = 30  # the least that Prefect takes; its default is 180
 
 _own: LocalServer | None = None  # this process's API server
 _own_home: Path | None = None
@@ -54,6 +57,7 @@ def prepare_prefect(state_folder: Path) -> PrefectApi:
         return PrefectApi(os.environ["PREFECT_API_URL"], _own)
     given = os.environ.get("PREFECT_API_URL")
     if given and not (_own and given.startswith(_own.url)):
+        os.environ[HEARTBEAT_VARIABLE] = str(HEARTBEAT_S)
         return PrefectApi(given.rstrip("/"), None)
     return _start_own(home)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
 from flows.links import Links
+from flows.log_pipe import PatientConsole, outlive_reader
 from model.errors import CorpusmithError, RequestError
 from tasks.execute import Outcome
 from tasks.store.remote.location import is_remote
@@ -187,7 +188,9 @@ def _open(
     tags: Mapping[str, str],
     may_quote: bool,
 ) -> Session:
-    console = Console(stderr=True, soft_wrap=True)
+    if deployment.id:
+        outlive_reader()
+    console = PatientConsole(stderr=True, soft_wrap=True)
 
     def warn(text: str) -> None:
         console.print(text, style="yellow", markup=False, highlight=False)

@@ -57,7 +57,9 @@ def test_a_failure_is_told_in_the_words_of_the_run() -> None:
     other = Failed(message=f"{prefix}OSError: [Errno 28] No space left\nsecond line")
     assert _line("tune", other, POOL) == "in the pool gpu: OSError: [Errno 28] No space left"
     assert "was cancelled" in _line("tune", Cancelled(), POOL)
-    assert "Crashed" in _line("tune", Crashed(), POOL)
+    killed = _line("tune", Crashed(message="Process exited with status code: -9. It may"), POOL)
+    assert killed.startswith("tune: its run in the pool gpu crashed 4 times, at last: Process")
+    assert "run again" in killed
 
 
 def test_a_worker_that_does_not_see_the_workspace_says_so(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 The order matters: what must happen without a worker comes before the worker is started.
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -12,33 +11,39 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
+from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Cancelling
 
+from flows import errand as errands
+from flows import pulse, twin
+from flows.automations import described, make_automations
 from flows.cli import Terminated, _terminate
 from flows.config import WorkersConfig
 from flows.deploy import _active, _deployments, _switch_on
-from flows.elsewhere import _run, refuse_undeployed
+from flows.elsewhere import refuse_undeployed
+from flows.errand import NUM_TRIES, Errand, run_errand
 from flows.graph import StageName
-from flows.ui import start_ui
 from model.errors import CorpusmithError, RequestError
 from tasks.store.artifact import ArtifactRef, artifact_path
 from tests.contracts.code import PACKAGES, ROOT
 from tests.corpora import topic_documents, write_jsonl
 from tests.flows.chain import LABEL, QUICK, Chain, plain
+from tests.flows.prefect_api import Api, process_of, start_server
 
 pytestmark = pytest.mark.slow
 
 START_S = 180.0
-BUSY_TRIES = 5
 SENT: tuple[StageName, ...] = ("pretrain", "tune", "export")
 TO_POOL = ("--workers.gpu-stages", "gpu")
 
@@ -49,53 +54,14 @@ def reference(stage: str) -> dict[str, str]:
     return ArtifactRef(stage=stage, **nowhere).model_dump(mode="json")
 
 
+def errand(**workers: Any) -> Errand:
+    """A stage that is sent for an artifact nobody has asked for before."""
+    pool = WorkersConfig(gpu_stages="gpu", **workers)
+    request = f"pretrain-{uuid.uuid4()}"
+    return Errand("pretrain", request, PARAMETERS, pool, frozenset({"corpusmith"}), print)
+
+
 PARAMETERS = {"config": {}, "vocabulary": reference("vocab"), "tokens": reference("tokenize")}
-
-
-class Api:
-    """Prefect's API, asked without Prefect."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
-        request = urllib.request.Request(
-            f"{self.url}{path}",
-            json.dumps(body or {}).encode(),
-            {"Content-Type": "application/json"},
-            method=method,
-        )
-        for _ in range(BUSY_TRIES):
-            with (
-                contextlib.suppress(urllib.error.HTTPError),
-                urllib.request.urlopen(request) as answer,
-            ):
-                return json.loads(answer.read() or "null")
-            time.sleep(1)  # its database is busy: Prefect's own client would ask again, too
-        with urllib.request.urlopen(request) as answer:
-            return json.loads(answer.read() or "null")
-
-    def deployments(self) -> dict[str, dict[str, Any]]:
-        flows = {flow["id"]: flow["name"] for flow in self.ask("/flows/filter")}
-        found = self.ask("/deployments/filter")
-        return {f"{flows[each['flow_id']]}/{each['name']}": each for each in found}
-
-    def sent(self, name: str) -> list[dict[str, Any]]:
-        """The runs of a stage's deployment, the newest first."""
-        deployment = {"id": {"any_": [self.deployments()[name]["id"]]}}
-        asked = {"deployments": deployment, "sort": "EXPECTED_START_TIME_DESC"}
-        found: list[dict[str, Any]] = self.ask("/flow_runs/filter", asked)
-        return found
-
-    def wait_for(self, state: str, name: str, seconds: float = 120) -> dict[str, Any]:
-        """The newest run of a deployment, as soon as it is in that state."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            runs = self.sent(name)
-            if runs and runs[0]["state"]["type"] == state:
-                return runs[0]
-            time.sleep(0.2)
-        raise AssertionError(f"{name} is not {state}: {self.sent(name)}")
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +71,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[Api]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PREFECT_API_URL", raising=False)
-        patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # so that none is started
-        addresses, started = start_ui(folder / "server", prefect_port=0)
-    [server] = started
+    server = start_server(folder / "server")
     try:
         server.wait_until_ready(START_S)
-        yield Api(f"{addresses['prefect']}/api")
+        yield Api(f"{server.url}/api")
     finally:
         server.stop()
 
@@ -157,7 +119,9 @@ def deployed(chain: Chain, installed: Path, folder: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def worker(deployed: dict[str, Any], chain: Chain, folder: Path) -> Iterator[None]:
+def worker(
+    deployed: dict[str, Any], chain: Chain, folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
     """One worker, which serves what would be two pools: pipelines are moved to its own."""
     with (folder / "worker.log").open("ab") as log:
         process = subprocess.Popen(
@@ -169,7 +133,7 @@ def worker(deployed: dict[str, Any], chain: Chain, folder: Path) -> Iterator[Non
             stdout=log,
             stderr=log,
         )
-    yield
+    yield process
     process.terminate()
     process.wait(60)
 
@@ -223,11 +187,10 @@ def test_a_stage_of_a_pool_without_deployments_is_refused_at_once(
 def test_where_no_worker_comes_the_pipeline_is_told(
     api: Api, deployed: dict[str, Any], prefect_settings: None
 ) -> None:
-    impatient = WorkersConfig(gpu_stages="gpu", deadline_s=0.1)
     with pytest.raises(
         CorpusmithError, match=r"no worker of the pool gpu took it within 0\.1 s \(0 "
     ):
-        _run("pretrain", PARAMETERS, impatient, {"corpusmith"})
+        run_errand(errand(deadline_s=0.1))
     assert [run["state"]["type"] for run in api.sent("pretrain/gpu")] == ["CANCELLED"]
 
 
@@ -243,12 +206,123 @@ def test_sigterm_while_it_waits_cancels_what_was_sent(
     killer.start()
     try:
         with pytest.raises(Terminated):
-            _run("pretrain", PARAMETERS, WorkersConfig(gpu_stages="gpu"), {"corpusmith"})
+            run_errand(errand())
     finally:
         signal.signal(signal.SIGTERM, before)
         killer.join()
     states = [run["state"]["type"] for run in api.sent("pretrain/gpu")]
     assert states == ["CANCELLED", "CANCELLED"]
+
+
+def test_what_was_sent_is_found_even_where_sending_was_cut_off(
+    api: Api, deployed: dict[str, Any], prefect_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(what: Errand, key: str, *, is_sent: bool) -> NoReturn:
+        if is_sent:
+            send(what, key)
+        raise Terminated
+
+    send = errands._send
+    for is_sent in (True, False):
+        monkeypatch.setattr(errands, "_send", partial(cut_off, is_sent=is_sent))
+        with pytest.raises(Terminated):
+            run_errand(errand())
+    assert [run["state"]["type"] for run in api.sent("pretrain/gpu")[:2]] == ["CANCELLED"] * 2
+
+
+def test_what_a_dead_pipeline_sent_is_taken_over_and_not_cancelled_by_it(
+    api: Api, deployed: dict[str, Any], prefect_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what, key = errand(), str(uuid.uuid4())
+    pipeline = f"/deployments/{api.deployments()['pipeline/smoke']['id']}/create_flow_run"
+    sender = api.ask(pipeline)["id"]
+    monkeypatch.setattr(errands, "flow_run", SimpleNamespace(id=sender))
+    sent = errands._send(what, key)
+    with get_client(sync_client=True) as client:
+        assert errands._left_behind(client, what) is None, "its sender waits for it"
+        api.ask(f"/flow_runs/{sender}/set_state", {"state": {"type": "CRASHED"}})
+        assert errands._left_behind(client, what) == sent
+        assert errands._left_behind(client, errand()) is None
+        errands._cancel(client, what, key, sent)
+        assert api.sent("pretrain/gpu")[0]["state"]["type"] == "SCHEDULED"
+        client.set_flow_run_state(sent, Cancelling())
+        assert errands._left_behind(client, what) is None
+
+
+def test_a_stage_that_crashes_again_and_again_is_given_up(
+    api: Api, deployed: dict[str, Any], prefect_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash_all() -> None:
+        for _ in range(NUM_TRIES):
+            run = api.wait_for("SCHEDULED", "pretrain/gpu")
+            api.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CRASHED"}})
+
+    monkeypatch.setattr(errands, "POLL_S", 0.1)
+    num_sent = len(api.sent("pretrain/gpu"))
+    killer = threading.Thread(target=crash_all)
+    killer.start()
+    state = run_errand(errand())
+    killer.join()
+    assert state.is_crashed()
+    assert len(api.sent("pretrain/gpu")) == num_sent + NUM_TRIES
+
+
+def test_heartbeats_that_ended_are_noticed(
+    api: Api, deployed: dict[str, Any], monkeypatch: pytest.MonkeyPatch, prefect_settings: None
+) -> None:
+    run_id = uuid.uuid4()
+    resource = {"prefect.resource.id": f"prefect.flow-run.{run_id}"}
+    monkeypatch.setattr(pulse, "LOOK_S", 0.0)
+    monkeypatch.setattr(pulse, "SILENT_S", 0.0)
+    with get_client(sync_client=True) as client:
+        watched = pulse.Pulse(client, run_id)
+        assert not watched.is_lost(), "it may not have begun"
+        emit_event("prefect.flow-run.heartbeat", resource=resource)
+        while not watched.is_lost():
+            time.sleep(0.1)
+
+
+def test_automations_are_renewed_in_their_place(
+    api: Api, deployed: dict[str, Any], prefect_settings: None
+) -> None:
+    before = automations(api)
+    assert sorted(before) == sorted(deployed["automations"])
+    [off, changed] = [before[name] for name in deployed["automations"][:2]]
+    written = described()[1]
+    with get_client(sync_client=True) as client:
+        client.pause_automation(off["id"])
+        api.ask("/automations/", {**written, "name": "somebody else's", "enabled": False})
+        theirs = automations(api)["somebody else's"]
+        api.ask(f"/automations/{changed['id']}", {**written, "description": "old"}, "PUT")
+        make_automations(client)
+        after = automations(api)
+        assert after.pop("somebody else's") == theirs
+        assert {name: each["id"] for name, each in after.items()} == {
+            name: each["id"] for name, each in before.items()
+        }
+        assert [name for name, each in after.items() if not each["enabled"]] == [off["name"]]
+        assert after[changed["name"]]["description"] == written["description"]
+        client.resume_automation(off["id"])
+        client.delete_automation(theirs["id"])
+
+
+def test_of_two_runs_begun_again_for_one_crash_the_younger_gives_way(
+    api: Api, deployed: dict[str, Any], prefect_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smoke = f"/deployments/{api.deployments()['pipeline/smoke']['id']}/create_flow_run"
+    wanted: list[dict[str, Any]] = [{}, {}, {"until": "vocab"}]
+    runs = [api.ask(smoke, {"parameters": parameters})["id"] for parameters in wanted]
+
+    def twin_of(run_id: str) -> str | None:
+        monkeypatch.setattr(twin, "flow_run", SimpleNamespace(id=run_id))
+        return twin.older_twin()
+
+    assert [twin_of(run) for run in runs] == [None, None, None], "a first try is never one"
+    monkeypatch.setenv("CORPUSMITH_TRY", "2")
+    assert [twin_of(run) for run in runs] == [None, runs[0], None]
+    for run in runs:
+        api.ask(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLED"}})
+    assert twin_of(runs[1]) is None
 
 
 def test_stages_come_back_from_the_pool(
@@ -271,18 +345,72 @@ def test_stages_come_back_from_the_pool(
     assert answer["metrics"]["pretrain/num_steps"] == 24
 
 
-def test_what_prefect_cancels_cancels_its_stages(api: Api, worker: None, chain: Chain) -> None:
+def automations(api: Api) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in api.ask("/automations/filter")}
+
+
+def newest_manifest(chain: Chain, stage: str) -> dict[str, Any]:
+    """Of the artifact that was made last."""
+    found = chain.workspace.glob(f"artifacts/{stage}/*/MANIFEST.json")
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    manifest: dict[str, Any] = json.loads(newest.read_text("utf-8"))
+    return manifest
+
+
+def start_pipeline(api: Api, chain: Chain, **settings: dict[str, Any]) -> dict[str, Any]:
+    """A run of the pipeline that ends with training, on the one worker there is."""
     small = api.deployments()["pipeline/small"]
     api.ask(f"/deployments/{small['id']}", {"work_pool_name": "gpu"}, "PATCH")
-    options = iter([*QUICK, *LABEL, *TO_POOL, "--pretrain.max-steps", "100000"])
+    options = iter([*QUICK, *LABEL, *TO_POOL])
     config: dict[str, dict[str, Any]] = {"ingest": {"paths": [str(chain.corpus)]}}
     for option, value in zip(options, options, strict=True):
         section, key = option.removeprefix("--").replace("-", "_").split(".")
         config.setdefault(section, {})[key] = int(value) if value.isdigit() else value
-    parameters = {"config": config, "workspace": str(chain.workspace)}
-    run = api.ask(f"/deployments/{small['id']}/create_flow_run", {"parameters": parameters})
+    for section, values in settings.items():
+        config[section] |= values
+    parameters = {"config": config, "workspace": str(chain.workspace), "until": "pretrain"}
+    asked = {"parameters": parameters}
+    run: dict[str, Any] = api.ask(f"/deployments/{small['id']}/create_flow_run", asked)
+    return run
+
+
+def test_what_prefect_cancels_cancels_its_stages(
+    api: Api, worker: "subprocess.Popen[bytes]", chain: Chain
+) -> None:
+    run = start_pipeline(api, chain, pretrain={"max_steps": 100000})
     api.wait_for("RUNNING", "pretrain/gpu")
     cancelling = {"state": {"type": "CANCELLING"}}
     api.ask(f"/flow_runs/{run['id']}/set_state", cancelling)
     api.wait_for("CANCELLED", "pretrain/gpu")
     api.wait_for("CANCELLED", "pipeline/small")
+
+
+CHECKPOINTS = "staging/pretrain/*/*/checkpoints/step-*"
+
+
+@pytest.mark.timeout(900)
+def test_what_is_killed_runs_again_and_survives_its_worker(
+    api: Api, worker: "subprocess.Popen[bytes]", chain: Chain
+) -> None:
+    """First the stage is killed, then the pipeline that waits for it, then the worker of both."""
+    num_sent = len(api.sent("pretrain/gpu"))
+    old = set(chain.workspace.glob(CHECKPOINTS))
+    half_a_minute = {"max_steps": 100000, "max_minutes": 0.5, "checkpoint_minutes": 0.01}
+    start_pipeline(api, chain, pretrain=half_a_minute)
+    first = api.wait_for("RUNNING", "pipeline/small")
+    sent = api.wait_for("RUNNING", "pretrain/gpu")
+    while not set(chain.workspace.glob(CHECKPOINTS)) - old:
+        time.sleep(0.1)
+    process_of(worker.pid, sent["id"]).kill()
+    again = api.wait_for("RUNNING", "pretrain/gpu", after=sent["id"])
+    process_of(worker.pid, first["id"]).kill()
+    second = api.wait_for("RUNNING", "pipeline/small", after=first["id"])
+    worker.kill()  # its log was the runs' output
+    api.wait_for("COMPLETED", "pipeline/small", after=first["id"])
+    assert second["parameters"] == first["parameters"]
+    assert second["name"] == f"{first['name']}, try 2"
+    states = {run["id"]: run["state"]["type"] for run in api.sent("pretrain/gpu")}
+    assert len(states) == num_sent + 2
+    assert (states[sent["id"]], states[again["id"]]) == ("CRASHED", "COMPLETED")
+    metrics = newest_manifest(chain, "pretrain")["information"]["metrics"]
+    assert metrics["resumed_from_step"] > 0
