@@ -1,13 +1,14 @@
 """The settings of a whole run: one section a stage, from a preset or file, with overrides."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import RequestError
 from tasks.evaluate.config import EvaluateConfig
@@ -20,6 +21,8 @@ from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.vocab.config import VocabConfig
 
 INLINE = "inline"
+
+_DASK = re.compile(r"local:[1-9][0-9]{0,2}|(tcp|tls)://[^\s/]+:[0-9]+")
 
 
 class PrivacyConfig(BaseModel):
@@ -52,6 +55,18 @@ class WorkersConfig(BaseModel):
     deadline_s: float = Field(
         600.0, gt=0, description="seconds within which such a worker must have begun with a stage"
     )
+    dask: str | None = Field(
+        None,
+        description="Dask workers that do the work on shards (ingest, vocab, tokenize, export): a "
+        "scheduler's address such as tcp://HOST:8786, or local:N = N processes on this machine",
+    )
+
+    @field_validator("dask")
+    @classmethod
+    def _is_a_place(cls, dask: str | None) -> str | None:
+        if dask is not None and not _DASK.fullmatch(dask):
+            raise ValueError("a scheduler is tcp://HOST:PORT or tls://HOST:PORT, or local:N")
+        return dask
 
 
 class NotifyConfig(BaseModel):

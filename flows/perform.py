@@ -1,7 +1,8 @@
 """Performs one stage inside its Prefect flow: watched, tracked, and with its shards as tasks."""
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,9 +70,18 @@ def perform_stage(
                 track.tag(key, value)
             pages = StagePages(name, run, track)
             examples = _examples(run, track)
-            with StageReporter(name, track, run.console, examples, pages) as report:
+            with (
+                StageReporter(name, track, run.console, examples, pages) as report,
+                _stopping_others(run),
+            ):
                 outcome = execute(
-                    stage, config, inputs, store=run.store, report=report, map_shards=map_as_tasks
+                    stage,
+                    config,
+                    inputs,
+                    store=run.store,
+                    report=report,
+                    map_shards=map_as_tasks,
+                    remote=run.remote,
                 )
             _record(stage, outcome, run, track)
             pages.finish(outcome)
@@ -100,6 +110,18 @@ def map_as_tasks(
 
     futures = [run_shard.submit(index) for index in range(len(shards))]
     return [future.result() for future in futures]
+
+
+@contextlib.contextmanager
+def _stopping_others(run: Session) -> Iterator[None]:
+    """Whatever ends the stage early also ends the shards that other processes are at: Prefect
+    waits for the threads that wait for them."""
+    try:
+        yield
+    except BaseException:
+        if run.remote:
+            run.remote.abandon()
+        raise
 
 
 def run_name() -> str:

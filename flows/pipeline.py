@@ -8,9 +8,11 @@ from prefect import Flow, flow, tags, task
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import stages
 from flows.config import PipelineConfig
+from flows.dask_cluster import dask_workers
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
 from flows.graph import ARTIFACT, StageName, stages_for, upstream_of
 from flows.links import flow_run_tags
@@ -55,13 +57,17 @@ def pipeline(
     if twin := older_twin():
         return cast(dict[str, Any], Cancelled(message=f"the run {twin} does the same"))
     refuse_undeployed(config.workers, stages_for(until, config))
-    with session(
-        workspace,
-        experiment=config.tracking.experiment,
-        params=config.model_dump(mode="json"),
-        tags=flow_run_tags(),
-        may_quote=config.privacy.examples,
-    ) as run:
+    with (
+        dask_workers(config.workers, workspace) as remote,
+        session(
+            workspace,
+            experiment=config.tracking.experiment,
+            params=config.model_dump(mode="json"),
+            tags=flow_run_tags(),
+            may_quote=config.privacy.examples,
+        ) as run,
+    ):
+        run.remote = remote
         with tags("corpusmith", run.run_id):
             made = run_stages(config, workspace, until, run)
         record = describe(run, flow_run_id)
@@ -88,12 +94,20 @@ def run_stages(
         was_sent = name in sent and make_elsewhere(name, config, inputs, run, workspace)
         named = {ARTIFACT[upstream]: reference for upstream, reference in inputs.items()}
         # Where another worker has made the artifact, this finds it, and records what it holds.
-        reference = FLOWS[name](getattr(config, name), **named, workspace=workspace)
+        reference = _flow(name, run)(getattr(config, name), **named, workspace=workspace)
         made[name] = ArtifactRef.model_validate(reference)
         if was_sent:
             seconds = round(time.monotonic() - started, 3)
             run.outcomes[name] = replace(run.outcomes[name], reused=False, seconds=seconds)
     return made
+
+
+def _flow(name: StageName, run: Session) -> Flow[..., Any]:
+    """The stage's flow; with Dask workers, as many of its shards at a time as they can take."""
+    if run.remote is None:
+        return FLOWS[name]
+    threads: TaskRunner[Any] = ThreadPoolTaskRunner(run.remote.num_shards)
+    return FLOWS[name].with_options(task_runner=threads)
 
 
 def describe(run: Session, flow_run_id: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from prefect.runtime import deployment
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from flows.dask_cluster import DaskWorkers
 from flows.links import Links
 from flows.log_pipe import PatientConsole, outlive_reader
 from model.errors import CorpusmithError, RequestError
@@ -61,6 +62,7 @@ class Session:
         may_quote: whether the user lets text of documents go to the tracker.
         record: what is written of the run beside its state, JSON values.
         links: from Prefect's pages to the tracker's.
+        remote: Dask workers that do the work on shards, if there are any.
     """
 
     run_id: str
@@ -72,6 +74,7 @@ class Session:
     links: Links
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
+    remote: DaskWorkers | None = None
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.errors import CorpusError
 from tasks.settings import StageConfig
-from tasks.stage import Metrics, Reporter, ShardMapper, Stage, StageContext
+from tasks.stage import Metrics, RemoteWorkers, Reporter, ShardMapper, Stage, StageContext
 from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.identity import Identity
 from tasks.store.store import Store
@@ -50,8 +50,9 @@ def execute(
     store: Store,
     report: Reporter,
     map_shards: ShardMapper,
+    remote: RemoteWorkers | None = None,
 ) -> Outcome:
-    """Find the stage's artifact or make it.
+    """Find the stage's artifact or make it; `remote` may do the work on its shards.
 
     Raises:
         ArtifactError: an input is not there or damaged.
@@ -75,6 +76,7 @@ def execute(
                 staging.folder,
                 report,
                 map_shards,
+                remote,
                 partial(_earlier, store, identity),
                 partial(store.newest, stage.name),
             )

@@ -1,8 +1,16 @@
 """One running total over all shards of a stage, which may run in several threads."""
 
 import threading
+from typing import Protocol
 
 from tasks.stage import Reporter
+
+
+class Progress(Protocol):
+    """Hears how much is done."""
+
+    def add(self, num_done: int) -> None:
+        """Say that so many more are done."""
 
 
 class SharedProgress:

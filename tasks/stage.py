@@ -48,6 +48,26 @@ class ShardMapper(Protocol):
         """The results in the order of `shards`; the first failure is raised."""
 
 
+class RemoteWorkers(Protocol):
+    """Processes, on this machine and others, that see the workspace at the same path."""
+
+    def call(
+        self, function: Callable[..., Result], task: Item, *, told: str | None = None
+    ) -> Result:
+        """The function's result; any thread may call.
+
+        Args:
+            function: of a module, so that it is found there too.
+            task: small; whatever is large goes through the workspace.
+            told: the function's argument that takes a callback, which hears how far it has come.
+                Where nobody waits for the result any more, the function ends in that callback.
+
+        Raises:
+            CorpusmithError: the processes were killed too often, or are gone.
+            Exception: whatever the function raises.
+        """
+
+
 def map_in_order(
     function: Callable[[Item], Result], shards: Sequence[Item], *, name: str
 ) -> list[Result]:
@@ -65,6 +85,7 @@ class StageContext:
         output: the staging folder; after a crash it may hold what an earlier attempt finished.
         report: where to send metrics, progress and messages.
         map_shards: how to run independent shards.
+        remote: other processes that can do the work on shards; None where there are none.
         earlier: the folder of the newest verified artifact of this stage that differs in the
             user's files at most, if there is one.
         newest: the newest verified artifact of this stage that a predicate accepts, if there is
@@ -76,6 +97,7 @@ class StageContext:
     output: Path
     report: Reporter
     map_shards: ShardMapper = map_in_order
+    remote: RemoteWorkers | None = None
     earlier: Callable[[], Path | None] = lambda: None
     newest: Callable[[Callable[[Artifact], bool]], Artifact | None] = lambda suits: None
 

@@ -81,7 +81,7 @@ class EarlierDataset:
     """A verified dataset that can feed another one; any thread may take from it.
 
     Args:
-        folder: of an export artifact.
+        folder: of an export artifact; kept as an attribute.
         about: what its dataset.json says.
         config: of the dataset to be made.
         warn: told when it cannot be read after all; its documents are then embedded anew.
@@ -90,7 +90,7 @@ class EarlierDataset:
     def __init__(
         self, folder: Path, about: Mapping[str, Any], config: ExportConfig, warn: Warn
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._config = config
         self._warn = warn
         self._is_float32 = about["dtype"] == "float32"
@@ -145,7 +145,7 @@ class EarlierDataset:
         order_R = np.lexsort((rows_R, parts_R))
         parts_R, rows_R = parts_R[order_R], rows_R[order_R]
         tables = [
-            read_rows(self._folder / name_of(int(part)), rows_R[parts_R == part], wanted)
+            read_rows(self.folder / name_of(int(part)), rows_R[parts_R == part], wanted)
             for part in np.unique(parts_R)
         ]
         found = pa.concat_tables(tables).take(pa.array(np.argsort(order_R)))
@@ -167,7 +167,7 @@ class EarlierDataset:
         first_line = str(error).partition("\n")[0]
         self._places = None
         self._warn(
-            f"the earlier dataset {self._folder} cannot be read ({first_line}): its documents are "
+            f"the earlier dataset {self.folder} cannot be read ({first_line}): its documents are "
             "embedded anew"
         )
 

@@ -1,12 +1,12 @@
 """Counts documents where the encoder counts windows."""
 
-from tasks.progress import SharedProgress
+from tasks.progress import Progress
 
 
 class WindowProgress:
     """Turns finished windows of one shard into finished documents of all."""
 
-    def __init__(self, progress: SharedProgress, num_documents: int, num_windows: int) -> None:
+    def __init__(self, progress: Progress, num_documents: int, num_windows: int) -> None:
         self._progress = progress
         self._num_documents = num_documents
         self._num_windows = num_windows

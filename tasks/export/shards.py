@@ -31,7 +31,7 @@ from tasks.export.tables import (
     num_windows_of,
 )
 from tasks.export.workers import Embedders, tokens_per_batch
-from tasks.progress import SharedProgress
+from tasks.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ShardExporter:
     config: ExportConfig
     description: Mapping[str, Any]
     output: Path
-    progress: SharedProgress
+    progress: Progress
     earlier: EarlierDataset | None = None
 
     def export(self, shard: int) -> ShardTotals:

@@ -13,6 +13,7 @@ from tasks.export.dataset import can_feed, describe, read_description, write_sum
 from tasks.export.definition import EXPORT
 from tasks.export.earlier import EarlierDataset
 from tasks.export.parts import chunk_name, part_name
+from tasks.export.remote import export_remotely
 from tasks.export.shards import ShardExporter, ShardTotals
 from tasks.export.workers import Embedders, pick_devices
 from tasks.progress import SharedProgress
@@ -43,7 +44,10 @@ def run(context: StageContext) -> Metrics:
     names = _file_names(num_shards, config)
     _remove_all_but(context.output, names)
     started = time.monotonic()
-    shards = context.map_shards(exporter.export, range(num_shards), name="embed")
+    if context.remote and exporter.embedders.are_on_processors:
+        shards = export_remotely(context, exporter)
+    else:
+        shards = context.map_shards(exporter.export, range(num_shards), name="embed")
     seconds = time.monotonic() - started
     totals = _totals(shards, corpus.about)
     write_summary(context.output, exporter.description, names, totals)

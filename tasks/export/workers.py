@@ -25,6 +25,9 @@ class Embedders:
 
     def __init__(self, embedders: Sequence[Embedder]) -> None:
         self.about = embedders[0].about
+        self.are_on_processors = all(
+            next(embedder.encoder.parameters()).device.type == "cpu" for embedder in embedders
+        )
         self.tokenize = embedders[0].tokenize
         self.room = BoundedSemaphore(2 * len(embedders))
         self._free: SimpleQueue[Embedder] = SimpleQueue()

@@ -62,8 +62,9 @@ def run(context: StageContext) -> Metrics:
     before = _carried_over(sources, prior)
     progress = ByteProgress(context.report, 2 * num_source_bytes)
     try:
-        with Workers(choose_num_workers(config.num_workers, num_source_bytes)) as workers:
-            crew = Crew(workers, context.map_shards, progress)
+        num_workers = choose_num_workers(config.num_workers, num_source_bytes)
+        with Workers(1 if context.remote else num_workers) as workers:
+            crew = Crew(workers, context.map_shards, progress, context.remote)
             result = _make(sources, before, prior, config, output, crew)
     except Exception:  # whatever went wrong, a file that changed meanwhile explains it better
         check_unchanged(sources)

@@ -12,10 +12,11 @@ from model.errors import CorpusError
 from model.packing import plan_packing
 from tasks.corpus import SPLITS, Corpus
 from tasks.progress import SharedProgress
+from tasks.spread import spread
 from tasks.stage import Metrics, StageContext
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.definition import TOKENIZE
-from tasks.tokenize.encode import ShardEncoder
+from tasks.tokenize.encode import EncodeTask, encode_shard
 from tasks.tokens import SUMMARY, SplitSummary, TokenizedCorpus, TokensSummary, write_plan
 
 __all__ = ["TOKENIZE", "run"]
@@ -35,7 +36,7 @@ def run(context: StageContext) -> Metrics:
     corpus = Corpus(context.inputs["ingest"].path)
     tokenizer = Tokenizer.from_file(str(context.inputs["vocab"].path / "tokenizer.json"))
     _start_afresh(context.output)
-    _encode(context, corpus, tokenizer)
+    _encode(context, corpus)
     summary = TokensSummary(
         row_tokens=context.config.row_tokens,
         overhead_tokens=OVERHEAD_TOKENS,
@@ -55,11 +56,16 @@ def _start_afresh(output: Path) -> None:
         (output / name).mkdir(parents=True)
 
 
-def _encode(context: StageContext, corpus: Corpus, tokenizer: Tokenizer) -> None:
+def _encode(context: StageContext, corpus: Corpus) -> None:
     num_documents = sum(corpus.about.num_documents.values())
     progress = SharedProgress(context.report, num_documents, "documents")
-    encode = ShardEncoder(tokenizer, context.output / "tokens", progress)
-    context.map_shards(encode, list(enumerate(corpus.shards)), name="encode")
+    vocab = context.inputs["vocab"]
+    tokenizer, tokenizer_id = vocab.path / "tokenizer.json", vocab.ref.content_id
+    tasks = [
+        EncodeTask(tokenizer, tokenizer_id, context.output / "tokens", number, shard)
+        for number, shard in enumerate(corpus.shards)
+    ]
+    spread(context, encode_shard, tasks, name="encode", progress=progress, num_done=int)
 
 
 def _summarize(context: StageContext, split: str) -> SplitSummary:

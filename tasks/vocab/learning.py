@@ -17,9 +17,10 @@ from model.bpe.words import CountedWords
 from model.errors import CorpusError
 from tasks.corpus import Corpus
 from tasks.progress import SharedProgress
+from tasks.spread import spread
 from tasks.stage import StageContext
 from tasks.vocab.config import VocabConfig
-from tasks.vocab.pretokens import MergedCounts, ShardCounter, merge_counts
+from tasks.vocab.pretokens import CountTask, MergedCounts, count_shard, merge_counts
 from tasks.vocab.vocabulary import NO_TRAINING_TEXT, Vocabulary
 
 
@@ -94,9 +95,9 @@ def count_corpus(context: StageContext, corpus: Corpus) -> MergedCounts:
     shutil.rmtree(folder, ignore_errors=True)  # an earlier attempt's
     folder.mkdir(parents=True)
     progress = SharedProgress(context.report, corpus.about.num_documents["train"], "documents")
-    count = ShardCounter(context.config, folder, progress)
-    paths = context.map_shards(count, corpus.shards, name="count")
-    merged = merge_counts(paths, context.config.max_pretokens)
+    tasks = [CountTask(context.config, folder, shard) for shard in corpus.shards]
+    spread(context, count_shard, tasks, name="count", progress=progress, num_done=int)
+    merged = merge_counts([task.counts for task in tasks], context.config.max_pretokens)
     shutil.rmtree(folder)
     if not len(merged.words):
         raise CorpusError(NO_TRAINING_TEXT)

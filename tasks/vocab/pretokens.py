@@ -20,7 +20,7 @@ from model.bpe.counting import WordCounter, add_up
 from model.bpe.marking import mark_words
 from model.bpe.words import Bytes, CountedWords, Int64s
 from tasks.corpus import read_batches
-from tasks.progress import SharedProgress
+from tasks.spread import OnDone
 from tasks.vocab.config import VocabConfig
 
 CHUNK_ROWS = 2**16
@@ -28,21 +28,29 @@ MARKED = "eow"  # the scanner's name for texts with the ends of words marked
 
 
 @dataclass(frozen=True)
-class ShardCounter:
-    """Counts one corpus shard into a file of the folder, and returns its path."""
+class CountTask:
+    """One corpus shard to count, and the folder for what was counted."""
 
     config: VocabConfig
     folder: Path
-    progress: SharedProgress
+    shard: Path
 
-    def __call__(self, shard: Path) -> Path:
-        counter = pretoken_counter(self.config)
-        for batch in read_batches(shard, ["text"], "train"):
-            count_batch(counter, batch.column("text"), self.config)
-            self.progress.add(batch.num_rows)
-        path = self.folder / f"{shard.stem}.arrow"
-        write_counts(counter.words(), path)
-        return path
+    @property
+    def counts(self) -> Path:
+        """The file that the counts go to."""
+        return self.folder / f"{self.shard.stem}.arrow"
+
+
+def count_shard(task: CountTask, on_done: OnDone) -> int:
+    """Count one corpus shard into its file; returns the number of documents."""
+    counter = pretoken_counter(task.config)
+    num_documents = 0
+    for batch in read_batches(task.shard, ["text"], "train"):
+        count_batch(counter, batch.column("text"), task.config)
+        num_documents += batch.num_rows
+        on_done(batch.num_rows)
+    write_counts(counter.words(), task.counts)
+    return num_documents
 
 
 def pretoken_counter(config: VocabConfig) -> WordCounter:

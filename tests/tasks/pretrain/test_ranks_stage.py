@@ -201,31 +201,78 @@ def wait_until(is_so: Any) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.usefixtures("alone")
-def test_another_machine_joins_by_the_command_that_is_said(root: Path, tmp_path: Path) -> None:
-    class Other(Listener):
-        """Runs what is said, as if on another machine."""
+class OtherMachine(Listener):
+    """Runs what is said, as if on another machine; where told, is killed after a step and runs
+    it again."""
 
-        joined: subprocess.Popen[bytes]
+    launcher: subprocess.Popen[bytes]
+    command: list[str]
 
-        def message(self, text: str) -> None:
-            if " run: " in text:
-                self.joined = subprocess.Popen(
-                    shlex.split(text.partition(" run: ")[2]),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            super().message(text)
+    def __init__(self, killed_after: int | None = None) -> None:
+        super().__init__()
+        self.killed_after = killed_after
 
+    def message(self, text: str) -> None:
+        super().message(text)
+        if " run: " in text:
+            self.command = shlex.split(text.partition(" run: ")[2])
+            self.join()
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        super().progress(done, total, unit)
+        if done == self.killed_after:
+            self.killed_after = None
+            self.kill()
+            self.join()
+
+    def join(self) -> None:
+        silent = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
+        self.launcher = subprocess.Popen(self.command, **silent)
+
+    def kill(self) -> None:
+        """The launcher, and its rank, which would outlive it."""
+        launcher = psutil.Process(self.launcher.pid)
+        launcher.suspend()  # so that it starts no rank meanwhile
+        for process in [*launcher.children(recursive=True), launcher]:
+            process.kill()
+        self.launcher.wait()
+
+
+def meeting() -> dict[str, Any]:
+    """Settings of two machines that meet at a free port of this one."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    listener = Other()
-    meeting = {"num_nodes": 2, "rendezvous": f"localhost:{port}"}
-    pretrain(root, tmp_path / "out", listener, **HUNDRED, **meeting)
-    assert listener.joined.wait(timeout=60) == 0
-    expected = pytest.approx(curve(root / "alone", "train_loss"), rel=1e-5)
-    assert curve(tmp_path / "out", "train_loss") == expected
+        return {"num_nodes": 2, "rendezvous": f"localhost:{server.getsockname()[1]}"}
+
+
+@pytest.fixture(scope="module")
+def two_machines(root: Path) -> OtherMachine:
+    """The second one of an unbroken run; its output is `root / "two-machines"`."""
+    other = OtherMachine()
+    pretrain(root, root / "two-machines", other, **HUNDRED, **meeting())
+    return other
+
+
+@pytest.mark.usefixtures("together")
+def test_another_machine_joins_by_the_command_that_is_said(
+    root: Path, two_machines: OtherMachine
+) -> None:
+    assert two_machines.launcher.wait(timeout=60) == 0
+    assert files(root / "two-machines") == files(root / "together")
+    for name in ("train_loss", "grad_norm", "validation_loss"):  # not the same number of threads
+        expected = pytest.approx(curve(root / "together", name), rel=1e-5)
+        assert curve(root / "two-machines", name) == expected
+
+
+@pytest.mark.usefixtures("two_machines")
+def test_a_machine_that_was_killed_joins_again_by_the_same_command(
+    root: Path, tmp_path: Path
+) -> None:
+    other = OtherMachine(killed_after=30)
+    pretrain(root, tmp_path / "out", other, **HUNDRED, **meeting())
+    assert other.launcher.wait(timeout=60) == 0
+    assert "start again after step 25" in other.warnings[0]
+    assert other.messages[-1] == "pretraining goes on after step 25"
+    assert digests(tmp_path / "out") == digests(root / "two-machines")
 
 
 def test_more_processes_than_rows_are_refused_at_once(root: Path, tmp_path: Path) -> None:
