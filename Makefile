@@ -4,13 +4,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := model tasks flows deployments tests
 
-.PHONY: run test check ui
+.PHONY: run test faults check ui
 
 run: .venv
 	$(BIN)/corpusmith run
 
 test: .venv
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
+		--ignore tests/faults
+
+# Every stage killed at every change of the disk, and what else can go wrong; a table at the end.
+faults: .venv
+	rm -f faults.md
+	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults
+	cat faults.md
 
 check: .venv
 	$(BIN)/ruff format --check $(CODE)

@@ -14,11 +14,25 @@ os.environ["OMP_DYNAMIC"] = "FALSE"  # as the command line has it
 GZIP_TIME = re.compile(r"\\x1f\\x8b\\x08\\x..(?!\\x00\\x00\\x00\\x00)")
 
 
+# Runs of the whole chain, the longest first: begun last, one would keep a single process busy.
+FIRST = (
+    "test_readme.py",
+    "test_workers.py",
+    "test_chain.py",
+    "test_compose.py",
+    "test_forecast_command.py",
+    "test_ranks_stage.py",
+    "test_dask_cluster.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names that hold the time: two processes of one run would collect different tests."""
+    """Begin with the longest, and refuse names that hold the time: two processes of one run would
+    collect different tests."""
     for item in items:
         if GZIP_TIME.search(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid[:80]}: give this parameter an id of its own")
+    items.sort(key=lambda item: (*FIRST, item.path.name).index(item.path.name))
 
 
 @pytest.fixture

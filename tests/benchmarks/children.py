@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +16,7 @@ from typing import IO, Any
 import psutil
 
 ROOT = Path(__file__).parents[2]
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _SAMPLE_S = 0.05
 
 
@@ -47,10 +48,13 @@ def run_child(command: Sequence[str | Path], *, watch_memory: bool = False) -> S
     Raises:
         RuntimeError: the child failed; with the last lines of its standard error.
     """
-    _adopt_orphans()
     others = _children()
     started = time.monotonic()
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with (
+        _adopting_orphans(),
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+    ):
         process = subprocess.Popen(
             [str(part) for part in command], cwd=ROOT, stdout=output, stderr=errors
         )
@@ -106,11 +110,23 @@ def _resident_bytes(process: psutil.Process) -> int:
         return 0  # it ended meanwhile
 
 
-def _adopt_orphans() -> None:
-    """Have descendants whose parent ends first become children of this process, so that none
-    goes uncounted. Linux only; elsewhere such descendants are not counted."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+@contextmanager
+def _adopting_orphans() -> Iterator[None]:
+    """Have descendants whose parent ends first become children of this process meanwhile, so that
+    none goes uncounted. Linux only; elsewhere such descendants are not counted.
+
+    No longer than that: nobody waits for those who come later, and they would stay as zombies.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    libc, before = ctypes.CDLL(None), ctypes.c_int()
+    libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        libc.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)
 
 
 def _children() -> set[int]:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tests.benchmarks.children import ROOT
 
 BURN = "import time\nwhile time.process_time() < {seconds}: pass\n"
@@ -47,6 +49,22 @@ def test_descendants_count_even_when_nobody_waits_for_them() -> None:
     )
     assert 0.5 <= waited < 1
     assert 0.5 <= orphaned < 1
+
+
+LATER = """
+import ctypes, sys
+from tests.benchmarks.children import run_child
+run_child([sys.executable, "-c", "print('{}')"])
+adopts = ctypes.c_int(7)
+ctypes.CDLL(None).prctl(37, ctypes.byref(adopts), 0, 0, 0)  # PR_GET_CHILD_SUBREAPER
+print(adopts.value)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="adopts orphans on Linux only")
+def test_afterwards_orphans_are_not_adopted() -> None:
+    command = [sys.executable, "-c", LATER]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"0\n"
 
 
 def test_memory_is_summed_over_processes_alive_together() -> None:

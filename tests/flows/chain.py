@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.flows.shell import Shell
+
 QUICK = """
     --vocab.vocab-size 512 --tokenize.row-tokens 64 --pretrain.size tiny --pretrain.num-layers 2
     --pretrain.hidden-size 64 --pretrain.num-heads 2 --pretrain.intermediate-size 96
     --pretrain.max-steps 24 --tune.max-steps 8 --tune.documents-per-batch 16
-    --probe.num-documents 40 --evaluate.min-words 5 --evaluate.num-resamples 100
+    --probe.num-documents 40 --probe.num-examples 60 --probe.num-labelled-documents 60
+    --evaluate.min-words 5 --evaluate.num-resamples 100
+    --evaluate.word2vec-epochs 2 --evaluate.doc2vec-epochs 2
 """.split()
 
 LABEL = ("--ingest.label-column", "topic")
@@ -26,11 +30,13 @@ class Chain:
 
     Attributes:
         environment: where the servers are, if a run is not to bring its own.
+        shell: what runs the commands; without one, each has a process of its own.
     """
 
     corpus: Path
     workspace: Path
     environment: dict[str, str] = field(default_factory=dict)
+    shell: Shell | None = None
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "flows", *arguments, "--workspace", str(self.workspace)]
@@ -48,6 +54,8 @@ class Chain:
         return parsed
 
     def try_(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        if self.shell:
+            return self.shell.run([*arguments, "--workspace", str(self.workspace)])
         return subprocess.run(
             self.command(*arguments),
             capture_output=True,
@@ -66,7 +74,7 @@ class Chain:
             env=plain() | self.environment,
         )
 
-    def wait_for(self, pattern: str, process: subprocess.Popen[str], seconds: float = 120) -> Path:
+    def wait_for(self, pattern: str, process: subprocess.Popen[str], seconds: float = 200) -> Path:
         """The first path below the workspace that matches, as soon as it exists."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and process.poll() is None:

@@ -5,6 +5,8 @@ import json
 import shutil
 import signal
 import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -15,10 +17,12 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import LABEL, QUICK, Chain, kill
+from tests.flows.chain import LABEL, QUICK, Chain, kill, plain
+from tests.flows.shell import Shell
 
 pytestmark = pytest.mark.slow
 
+LONGER = ("--vocab.min-frequency", "3", "--pretrain.max-steps", "120")  # checkpoints at each 30
 STAGES = ["ingest", "vocab", "tokenize", "pretrain", "tune", "probe", "evaluate", "export"]
 
 
@@ -32,7 +36,34 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
 
 @pytest.fixture(scope="module")
 def first(chain: Chain) -> dict:
+    """The answer of a run in a new workspace, in a process of its own, as a user has it."""
     return chain.run()
+
+
+@pytest.fixture(scope="module")
+def prefect_home(chain: Chain, first: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Prefect left at the end of the first run: to make its database anew takes long."""
+    home = tmp_path_factory.mktemp("prefect") / "prefect"
+    return shutil.copytree(chain.workspace / "state" / "prefect", home)
+
+
+@pytest.fixture(scope="module")
+def quick(chain: Chain, prefect_home: Path) -> Iterator[Chain]:
+    """The same workspace, for commands that need no process of their own for what they show."""
+    with Shell(plain()) as shell:
+        yield replace(chain, shell=shell)
+
+
+@pytest.fixture(scope="module")
+def longer(quick: Chain, first: dict) -> tuple[set[str], dict]:
+    """What the tracker had kept before an unbroken run with other settings, and its answer."""
+    return tracked(quick), quick.run("pretrain", "--privacy.examples", "true", *LONGER)
+
+
+def tracked(chain: Chain) -> set[str]:
+    """Names of what the tracker has kept, and of the folder in which passages wait for it."""
+    state = chain.workspace / "state"
+    return {path.name for path in [*(state / "mlartifacts").rglob("*.*"), *state.glob("examples")]}
 
 
 def reused(answer: dict) -> list[str]:
@@ -127,19 +158,18 @@ def test_mlflow_has_the_run(chain: Chain, first: dict) -> None:
     assert "champion" in model.aliases
 
 
-def test_text_goes_to_the_tracker_only_when_allowed(chain: Chain, first: dict) -> None:
-    kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
+def test_text_goes_to_the_tracker_only_when_allowed(
+    chain: Chain, first: dict, longer: tuple[set[str], dict]
+) -> None:
+    kept, _ = longer
     assert {"tokenizer.json", "merges.txt", "overview.html", "scores.parquet"} <= kept
     quoting = {"report.html", "report.json", "guesses.html"}  # words of the corpus, and passages
-    assert not quoting & kept
-    assert not (chain.workspace / "state" / "examples").exists()
-    chain.run("pretrain", "--privacy.examples", "true", "--vocab.min-frequency", "3")
-    kept = {path.name for path in (chain.workspace / "state" / "mlartifacts").rglob("*.*")}
-    assert quoting <= kept
+    assert not {*quoting, "examples"} & kept
+    assert quoting <= tracked(chain)
 
 
-def test_search_answers_from_the_release(chain: Chain, first: dict) -> None:
-    answer = chain.answer("search", "the ship left the harbour in a storm", "-k", "5")
+def test_search_answers_from_the_release(quick: Chain, first: dict) -> None:
+    answer = quick.answer("search", "the ship left the harbour in a storm", "-k", "5")
     assert len(answer["hits"]) == 5
     assert answer["hits"][0]["text"]
     scores = [hit["score"] for hit in answer["hits"]]
@@ -166,7 +196,7 @@ def test_the_second_run_reuses_everything(chain: Chain, first: dict) -> None:
 
 
 def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
-    chain: Chain, first: dict
+    chain: Chain, first: dict, quick: Chain
 ) -> None:
     shutil.rmtree(chain.workspace / first["artifacts"]["probe"]["path"])
     merges = chain.workspace / first["artifacts"]["vocab"]["path"] / "tokenizer.json"
@@ -174,7 +204,7 @@ def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
     damaged = bytearray(merges.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     merges.write_bytes(damaged)
-    plan = chain.answer("plan", str(chain.corpus), "--why", *QUICK, *LABEL, "--tune.max-steps", "9")
+    plan = quick.answer("plan", str(chain.corpus), "--why", *QUICK, *LABEL, "--tune.max-steps", "9")
     actions = {stage["stage"]: stage["action"] for stage in plan["stages"]}
     assert actions["ingest"] == "reuse"
     assert actions["tune"] == "run"
@@ -182,16 +212,16 @@ def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
         "tune.max_steps: 8 -> 9" in reason for stage in plan["stages"] for reason in stage["why"]
     )
 
-    again = chain.run("run", "--tune.max-steps", "9")
+    again = quick.run("run", "--tune.max-steps", "9")
     assert reused(again) == ["ingest", "tokenize", "pretrain"]
     assert again["artifacts"]["vocab"]["content_id"] == first["artifacts"]["vocab"]["content_id"]
     assert again["artifacts"]["probe"]["content_id"] == first["artifacts"]["probe"]["content_id"]
     assert again["release"]["id"] != first["release"]["id"]
-    assert chain.answer("verify")["problems"] == []
+    assert quick.answer("verify")["problems"] == []
 
 
 def test_an_encoder_from_a_folder_is_probed_with_the_corpus_alone(
-    chain: Chain, first: dict, tmp_path: Path
+    chain: Chain, first: dict, quick: Chain, tmp_path: Path
 ) -> None:
     """The same encoder as the run's own, so the same measures of it; its history is not read."""
     folder = shutil.copytree(
@@ -199,7 +229,7 @@ def test_an_encoder_from_a_folder_is_probed_with_the_corpus_alone(
         tmp_path / "encoder",
         ignore=shutil.ignore_patterns("checkpoints"),
     )
-    answer = chain.run("probe", "--probe.encoder", str(folder))
+    answer = quick.run("probe", "--probe.encoder", str(folder))
     assert list(answer["artifacts"]) == ["ingest", "probe"]
     assert reused(answer) == ["ingest"]
     own, foreign = (
@@ -210,16 +240,16 @@ def test_an_encoder_from_a_folder_is_probed_with_the_corpus_alone(
     assert not (foreign / "checkpoints.parquet").exists()
 
 
-def test_the_workspace_can_be_asked(chain: Chain, first: dict) -> None:
-    part = next(published(chain).glob("part-*.parquet"))
-    text = json.dumps(chain.answer("lineage", str(part)))
+def test_the_workspace_can_be_asked(quick: Chain, first: dict) -> None:
+    part = next(published(quick).glob("part-*.parquet"))
+    text = json.dumps(quick.answer("lineage", str(part)))
     assert "topics.jsonl" in text
     assert "pretrain" in text
-    status = chain.answer("status")
+    status = quick.answer("status")
     assert {each["stage"] for each in status["artifacts"]} == set(STAGES)
-    assert chain.answer("release", "list")["current"]
-    assert "paths" in chain.answer("gc")
-    assert all(check["ok"] for check in chain.answer("doctor")["checks"])
+    assert quick.answer("release", "list")["current"]
+    assert "paths" in quick.answer("gc")
+    assert all(check["ok"] for check in quick.answer("doctor")["checks"])
 
 
 BAD = {
@@ -231,17 +261,20 @@ BAD = {
 
 
 @pytest.fixture(scope="module")
-def empty_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One for all the runs that must leave nothing behind."""
-    return tmp_path_factory.mktemp("empty")
+def empty(prefect_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """A workspace for all the runs that must leave nothing behind."""
+    workspace = tmp_path_factory.mktemp("empty")
+    shutil.copytree(prefect_home, workspace / "state" / "prefect")
+    with Shell(plain()) as shell:
+        yield Chain(Path(), workspace, shell=shell)
 
 
 @pytest.mark.parametrize("case", BAD)
 def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
-    case: str, tmp_path: Path, empty_workspace: Path
+    case: str, tmp_path: Path, empty: Chain
 ) -> None:
     document, says = BAD[case]
-    chain = Chain(write_jsonl(tmp_path / "bad.jsonl", [document] * 3), empty_workspace)
+    chain = replace(empty, corpus=write_jsonl(tmp_path / "bad.jsonl", [document] * 3))
     done = chain.try_("run", str(chain.corpus), *QUICK)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("corpusmith: ")
@@ -252,23 +285,25 @@ def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
     assert not list(chain.workspace.glob("published/*"))
 
 
-def test_killed_and_stopped_runs_go_on_and_give_the_same(chain: Chain, tmp_path: Path) -> None:
+def test_killed_and_stopped_runs_go_on_and_give_the_same(
+    chain: Chain, longer: tuple[set[str], dict], prefect_home: Path, tmp_path: Path
+) -> None:
     """SIGKILL after the first checkpoint, SIGTERM in the resumed run, then to the end: the encoder
     is the one of an unbroken run."""
-    longer = ("--pretrain.max-steps", "200")  # checkpoints after 50, 100, 150 and 200
-    unbroken = chain.run("pretrain", *longer)
+    _, unbroken = longer
     broken = Chain(chain.corpus, tmp_path / "workspace")
-    process = broken.start(*longer)
-    broken.wait_for("staging/pretrain/*/*/checkpoints/step-00000050", process)
+    shutil.copytree(prefect_home, broken.workspace / "state" / "prefect")
+    process = broken.start(*LONGER)
+    broken.wait_for("staging/pretrain/*/*/checkpoints/step-00000030", process)
     kill(process)
-    process = broken.start(*longer)
-    broken.wait_for("staging/pretrain/*/*/checkpoints/step-00000150", process)
+    process = broken.start(*LONGER)
+    broken.wait_for("staging/pretrain/*/*/checkpoints/step-00000090", process)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143, errors[-2000:]
     assert not list(broken.workspace.glob("published/*"))
     states = [run["state"] for run in broken.answer("status")["runs"]]
     assert states == ["stopped", "died"]
-    done = broken.run("pretrain", *longer)
+    done = broken.run("pretrain", *LONGER)
     for stage in ("vocab", "tokenize", "pretrain"):
         assert done["artifacts"][stage]["content_id"] == unbroken["artifacts"][stage]["content_id"]

@@ -1,5 +1,7 @@
 """`plan --forecast` as a user has it: runs on parts of the text, then what they foretell."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 from flows.parser import parse
 from model.errors import RequestError
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import QUICK, Chain
+from tests.flows.chain import QUICK, Chain, plain
+from tests.flows.shell import Shell
 
 pytestmark = pytest.mark.slow
 
@@ -21,9 +24,11 @@ CHAIN = ["ingest", "vocab", "tokenize", "pretrain", "tune", "evaluate"]
 
 
 @pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     folder = tmp_path_factory.mktemp("forecast")
-    return Chain(write_jsonl(folder / "topics.jsonl", topic_documents(200)), folder / "workspace")
+    corpus = write_jsonl(folder / "topics.jsonl", topic_documents(200))
+    with Shell(plain()) as shell:
+        yield Chain(corpus, folder / "workspace", shell=shell)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def test_a_second_forecast_reuses_everything_and_is_shown(
 def test_too_little_text_is_one_line_that_says_what_to_do(chain: Chain, tmp_path: Path) -> None:
     corpus = write_jsonl(tmp_path / "few.jsonl", topic_documents(30))
     splits = ("--ingest.validation-frac", "0.2", "--ingest.test-frac", "0.3")
-    done = chain.try_("plan", str(corpus), *QUICKER, *splits)
+    done = replace(chain, shell=None).try_("plan", str(corpus), *QUICKER, *splits)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("corpusmith: plan --forecast, on 1/8 of the training text: ")

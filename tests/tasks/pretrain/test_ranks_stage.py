@@ -82,12 +82,20 @@ def together(root: Path) -> dict[str, float]:
 
 def ranks(starter: int | None = None) -> list[psutil.Process]:
     """The training processes below this process, or below the one of that id."""
-    below = {each: each.cmdline() for each in psutil.Process(starter).children(recursive=True)}
     return [
         process
-        for process, command in below.items()
-        if "tasks.pretrain.rank" in command and "torch.distributed.run" not in command
+        for process in psutil.Process(starter).children(recursive=True)
+        if "tasks.pretrain.rank" in command_of(process)
+        and "torch.distributed.run" not in command_of(process)
     ]
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Nothing for one that has ended, whether somebody has taken note of it or not."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # of which a zombie is one to psutil
+        return []
 
 
 def curve(folder: Path, name: str) -> list[float]:
@@ -185,8 +193,8 @@ def test_nobody_is_left_when_the_starter_is_killed(root: Path, tmp_path: Path) -
     assert len(ranks(starter.pid)) == 2
     starter.kill()
     starter.wait()
-    _, alive = psutil.wait_procs(below, timeout=10)
-    assert alive == []
+    _, left = psutil.wait_procs(below, timeout=10)
+    assert list(filter(command_of, left)) == []  # a zombie has ended, too
     assert len(list(output.glob("checkpoints/step-*"))) == 1  # what had been learned is not lost
 
 
