@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := model tasks flows deployments tests
 
-.PHONY: run test faults check ui
+.PHONY: run test faults operations check ui
 
 run: .venv
 	$(BIN)/corpusmith run
@@ -18,6 +18,11 @@ faults: .venv
 	rm -f faults.md
 	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults
 	cat faults.md
+
+# Servers, workers, a schedule and a killed worker, as deployments/compose.yaml has them; needs
+# PostgreSQL and Chromium.
+operations: .venv
+	$(BIN)/python -m tests.operations.run --folder operations
 
 check: .venv
 	$(BIN)/ruff format --check $(CODE)

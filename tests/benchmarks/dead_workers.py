@@ -24,7 +24,7 @@ from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.contracts.code import ROOT
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import LABEL, QUICK, Chain, plain
+from tests.flows.chain import LABEL, QUICK, Chain, as_config, plain
 from tests.flows.prefect_api import Api, process_of, start_server
 
 START_S = 300.0
@@ -75,11 +75,7 @@ def watch(api: Api, folder: Path, stack: contextlib.ExitStack, *, pause: bool) -
 
 def start(api: Api, chain: Chain) -> str:
     """Start the pipeline up to training; returns the run's id."""
-    options = iter([*QUICK, *LABEL])
-    config: dict[str, dict[str, Any]] = {"ingest": {"paths": [str(chain.corpus)]}}
-    for option, value in zip(options, options, strict=True):
-        section, key = option.removeprefix("--").replace("-", "_").split(".")
-        config.setdefault(section, {})[key] = int(value) if value.isdigit() else value
+    config = as_config(chain.corpus, [*QUICK, *LABEL])
     config["pretrain"] |= TRAINING
     parameters = {"config": config, "workspace": str(chain.workspace), "until": "pretrain"}
     deployment = api.deployments()[NAME]["id"]

@@ -113,6 +113,14 @@ class Stack:
             for name in stopping:
                 _end(self._processes.pop(name), family[name])
 
+    def kill(self, name: str) -> None:
+        """End all processes of a service at once, as a machine that loses power does."""
+        process = self._processes.pop(name)
+        for each in psutil.Process(process.pid).children(recursive=True):
+            each.kill()
+        process.kill()
+        process.wait()
+
     def _told_to_stop(self, name: str) -> list[psutil.Process]:
         """All processes of a service, the first of which has been told to stop."""
         family: list[psutil.Process] = []

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,16 @@ class Chain:
                 return path
             time.sleep(0.02)
         raise AssertionError(f"no {pattern} before the run ended: {process.communicate()}")
+
+
+def as_config(corpus: Path, options: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """What the options of a command line mean, as a flow's parameter ``config``."""
+    pairs = iter(options)
+    config: dict[str, dict[str, Any]] = {"ingest": {"paths": [str(corpus)]}}
+    for option, value in zip(pairs, pairs, strict=True):
+        section, key = option.removeprefix("--").replace("-", "_").split(".")
+        config.setdefault(section, {})[key] = int(value) if value.isdigit() else value
+    return config
 
 
 def plain() -> dict[str, str]:

@@ -33,14 +33,17 @@ def start_server(folder: Path) -> LocalServer:
 class Api:
     """Prefect's API, asked without Prefect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, authorization: str | None = None) -> None:
         self.url = url
+        self._headers = {"Content-Type": "application/json"}
+        if authorization:
+            self._headers["Authorization"] = authorization
 
-    def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+    def ask(self, path: str, body: Any = None, method: str = "POST") -> Any:
         request = urllib.request.Request(
             f"{self.url}{path}",
-            json.dumps(body or {}).encode(),
-            {"Content-Type": "application/json"},
+            None if method == "GET" else json.dumps(body or {}).encode(),
+            self._headers,
             method=method,
         )
         for _ in range(BUSY_TRIES):

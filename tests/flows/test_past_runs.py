@@ -152,7 +152,7 @@ def test_a_record_of_before_processors_were_noted_counts_by_its_host(
         files=(),
         information={"host": TOLD["host"], "seconds": 3.0, "metrics": COUNTED["ingest"]},
     )
-    folder = workspace.artifact_folder("ingest", "0" * 32)
+    folder = workspace.artifact_folder("ingest", manifest.identity.input_id)
     folder.mkdir(parents=True)
     (folder / MANIFEST_NAME).write_bytes(render_manifest(manifest))
     assert [each.stage for each in past_runs(Store(workspace)).stages] == ["ingest"]

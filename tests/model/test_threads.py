@@ -1,4 +1,5 @@
-import multiprocessing
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from model.threads import shared_out
+from tests.contracts.code import ROOT
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -38,13 +40,24 @@ def test_an_error_reaches_the_caller(num_threads: int) -> None:
         shared_out(work, 10)
 
 
-def work_in_child() -> None:
+FORKING = """
+import multiprocessing
+import torch
+from model.threads import shared_out
+
+def work():
     shared_out(lambda first, end: None, 10)
 
-
-def test_a_forked_process_has_threads_of_its_own(num_threads: int) -> None:
-    shared_out(lambda first, end: None, 10)  # so that there are threads to lose
-    child = multiprocessing.get_context("fork").Process(target=work_in_child)
+for num_threads in (1, 2, 3):
+    torch.set_num_threads(num_threads)
+    work()  # so that there are threads to lose
+    child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join(60)
-    assert child.exitcode == 0
+    assert child.exitcode == 0, num_threads
+"""
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """In a new process: what other tests have loaded into this one may mind being forked."""
+    subprocess.run([sys.executable, "-c", FORKING], check=True, cwd=ROOT)

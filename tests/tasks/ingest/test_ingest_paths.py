@@ -194,9 +194,9 @@ def test_ten_thousand_files_are_found_in_a_second(tmp_path: Path) -> None:
         for number in range(100):
             os.mknod(tmp_path / str(folder) / f"{number}.txt")
     for pattern in ("", "**/*.txt", "*/*"):
-        started_s = time.process_time()
+        started_s = time.thread_time()  # other tests may have left busy threads
         assert len(names(tmp_path / pattern)) == 10_000
-        assert time.process_time() - started_s < 1
+        assert time.thread_time() - started_s < 1
 
 
 def test_no_paths_need_no_files() -> None:
