@@ -173,6 +173,7 @@ def test_schedules_that_were_on_are_switched_on_again(
         assert not _active(_deployments(client))
         _switch_on(client, switched_on)
         assert _active(_deployments(client)) == {("pipeline/small", "weekly")}
+    assert api.wait_for("SCHEDULED", "pipeline/small", 90)["auto_scheduled"]  # it is heeded
     api.ask(place, {"active": False}, "PATCH")
 
 
