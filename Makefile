@@ -11,24 +11,25 @@ run: .venv
 
 test: .venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		--ignore tests/faults
+		-m "not faults and not servers"
 
 # Every stage killed at every change of the disk, and what else can go wrong; a table at the end.
 faults: .venv
 	rm -f faults.md
-	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load tests/faults
+	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load -m faults
 	cat faults.md
 
 # Servers, workers, a schedule and a killed worker, as deployments/compose.yaml has them; needs
 # PostgreSQL and Chromium.
 operations: .venv
+	$(BIN)/python -m pytest -m servers
 	$(BIN)/python -m tests.operations.run --folder operations
 
 check: .venv
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not gpu" --ignore tests/faults
+	$(BIN)/python -m pytest -m "not slow and not gpu and not faults and not servers"
 
 ui: .venv
 	$(BIN)/corpusmith ui

@@ -152,7 +152,7 @@ def reader(stack: Stack) -> tuple[str, str]:
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_strangers_learn_nothing(stack: Stack) -> None:
     closed = {
         "prefect": ["/api/admin/version", "/api/admin/settings", "/api/work_pools/health"],
@@ -167,7 +167,7 @@ def test_strangers_learn_nothing(stack: Stack) -> None:
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_another_name_for_the_host_is_refused(stack: Stack) -> None:
     for host in ("evil.example", "10.0.0.5:5000", "127.0.0.1.evil.example"):
         assert ask(stack, "mlflow", RUNS, admin("mlflow"), Host=host)[0] == 403, host
@@ -176,7 +176,7 @@ def test_another_name_for_the_host_is_refused(stack: Stack) -> None:
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_all_listen_on_loopback_and_no_command_line_has_a_secret(stack: Stack) -> None:
     ours = psutil.Process().children(recursive=True)
     places = [
@@ -195,7 +195,7 @@ def test_all_listen_on_loopback_and_no_command_line_has_a_secret(stack: Stack) -
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_the_doctor_is_let_in_and_says_what_others_lack(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,7 +215,7 @@ def test_the_doctor_is_let_in_and_says_what_others_lack(
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_a_run_is_let_in_and_its_pages_lead_where_people_are(
     stack: Stack, answer: dict[str, Any]
 ) -> None:
@@ -228,7 +228,7 @@ def test_a_run_is_let_in_and_its_pages_lead_where_people_are(
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_who_has_an_account_sees_runs_and_changes_none(
     stack: Stack, answer: dict[str, Any], reader: tuple[str, str]
 ) -> None:
@@ -239,7 +239,7 @@ def test_who_has_an_account_sees_runs_and_changes_none(
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_no_secret_is_written_anywhere(stack: Stack, answer: dict[str, Any]) -> None:
     files = [path for path in stack.folder.rglob("*") if path.is_file()]
     assert {"prefect.log", "mlflow.log", "MANIFEST.json"} <= {path.name for path in files}
@@ -253,7 +253,7 @@ def test_no_secret_is_written_anywhere(stack: Stack, answer: dict[str, Any]) -> 
 
 
 @needs_servers
-@pytest.mark.slow
+@pytest.mark.servers
 def test_what_is_lost_comes_back_from_a_backup(
     stack: Stack, chain: Chain, answer: dict[str, Any], reader: tuple[str, str]
 ) -> None:

@@ -26,6 +26,7 @@ PART_IS_DONE: dict[StageName, str] = {
 }
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_a_stage_killed_anywhere_is_finished_by_the_next_run(

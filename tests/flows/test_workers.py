@@ -390,6 +390,7 @@ CHECKPOINTS = "staging/pretrain/*/*/checkpoints/step-*"
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.faults
 def test_what_is_killed_runs_again_and_survives_its_worker(
     api: Api, worker: "subprocess.Popen[bytes]", chain: Chain
 ) -> None:
@@ -407,7 +408,15 @@ def test_what_is_killed_runs_again_and_survives_its_worker(
     process_of(worker.pid, first["id"]).kill()
     second = api.wait_for("RUNNING", "pipeline/small", after=first["id"])
     worker.kill()  # its log was the runs' output
-    api.wait_for("COMPLETED", "pipeline/small", after=first["id"])
+    # Where the server's database was busy it began more than one; then all but one are cancelled.
+    deadline_s = time.monotonic() + 240
+    while not [
+        run
+        for run in api.sent("pipeline/small")
+        if run["name"].endswith(", try 2") and run["state"]["type"] == "COMPLETED"
+    ]:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
     assert second["parameters"] == first["parameters"]
     assert second["name"] == f"{first['name']}, try 2"
     states = {run["id"]: run["state"]["type"] for run in api.sent("pretrain/gpu")}

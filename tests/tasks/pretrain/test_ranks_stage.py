@@ -272,6 +272,7 @@ def test_another_machine_joins_by_the_command_that_is_said(
 
 
 @pytest.mark.usefixtures("two_machines")
+@pytest.mark.faults
 def test_a_machine_that_was_killed_joins_again_by_the_same_command(
     root: Path, tmp_path: Path
 ) -> None:
