@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +96,17 @@ def as_config(corpus: Path, options: Iterable[str]) -> dict[str, dict[str, Any]]
         section, key = option.removeprefix("--").replace("-", "_").split(".")
         config.setdefault(section, {})[key] = int(value) if value.isdigit() else value
     return config
+
+
+def copy_prefect(home: Path, to: Path) -> Path:
+    """A copy of Prefect's folder, whole also while a server that ends is writing to it."""
+    shutil.copytree(home, to, ignore=shutil.ignore_patterns("prefect.db*"), dirs_exist_ok=True)
+    with (
+        closing(sqlite3.connect(home / "prefect.db")) as database,
+        closing(sqlite3.connect(to / "prefect.db")) as copied,
+    ):
+        database.backup(copied)
+    return to
 
 
 def plain() -> dict[str, str]:

@@ -17,7 +17,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import LABEL, QUICK, Chain, kill, plain
+from tests.flows.chain import LABEL, QUICK, Chain, copy_prefect, kill, plain
 from tests.flows.shell import Shell
 
 pytestmark = pytest.mark.slow
@@ -44,7 +44,7 @@ def first(chain: Chain) -> dict:
 def prefect_home(chain: Chain, first: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What Prefect left at the end of the first run: to make its database anew takes long."""
     home = tmp_path_factory.mktemp("prefect") / "prefect"
-    return shutil.copytree(chain.workspace / "state" / "prefect", home)
+    return copy_prefect(chain.workspace / "state" / "prefect", home)
 
 
 @pytest.fixture(scope="module")
@@ -285,6 +285,7 @@ def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
     assert not list(chain.workspace.glob("published/*"))
 
 
+@pytest.mark.faults
 def test_killed_and_stopped_runs_go_on_and_give_the_same(
     chain: Chain, longer: tuple[set[str], dict], prefect_home: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 import http.server
 import os
-import shutil
 import signal
 import socket
 import sqlite3
@@ -20,6 +19,7 @@ from flows import tether
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
 from flows.servers import without_heartbeats
 from model.errors import CorpusmithError
+from tests.flows.chain import copy_prefect
 
 # Runs one flow; with "wait" it stops before it until a line arrives on standard input.
 RUNNER = """
@@ -322,7 +322,7 @@ def test_one_process_may_turn_to_another_workspace(
     state: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     other = tmp_path / "state"
-    shutil.copytree(state, other)
+    copy_prefect(state / "prefect", other / "prefect")
     before = num_completed_runs(state)
     command = [sys.executable, "-c", TWO_WORKSPACES, str(state), str(other)]
     subprocess.run(command, env=environment, check=True, timeout=200)
