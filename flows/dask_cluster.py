@@ -134,7 +134,13 @@ def dask_workers(config: WorkersConfig, location: str) -> Iterator[DaskWorkers |
         yield None
         return
     distributed = _import_distributed()
-    workspace = Workspace.open(location).path
+    opened = Workspace.open(location)
+    if opened.bucket and not config.dask.startswith(LOCAL):
+        raise RequestError(
+            f"workers.dask = {config.dask}: shards on other machines need a workspace in a folder "
+            f"that all of them see, and {location} is in a bucket: name such a folder, or local:N"
+        )
+    workspace = opened.path
     with contextlib.ExitStack() as stack:
         address, security = config.dask, None
         if config.dask.startswith(LOCAL):

@@ -3,13 +3,12 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-Result = TypeVar("Result")
+from tasks.store.threads import in_threads
 
-_MAX_THREADS = 8
+Result = TypeVar("Result")
 
 
 def walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -29,13 +28,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def in_threads(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
-    """``function`` of every path, in order; hashing and waiting for disks leave the processor."""
-    threads = min(_MAX_THREADS, os.cpu_count() or 1, len(paths))
-    if threads <= 1:
-        return [function(path) for path in paths]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, paths))
+def of_each(function: Callable[[Path], Result], paths: Sequence[Path]) -> list[Result]:
+    """``function`` of every path, in order; hashing takes a processor for each."""
+    return in_threads(function, paths, at_most=os.cpu_count() or 1)
 
 
 def size_of(folder: Path) -> int:

@@ -16,7 +16,7 @@ from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atom
 from tasks.store.canonical import plain_json
 from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
 from tasks.store.errors import DiskFullError
-from tasks.store.hashing import in_threads, sha256_of, walk, walk_folders
+from tasks.store.hashing import of_each, sha256_of, walk, walk_folders
 from tasks.store.identity import Identity
 from tasks.store.lease import Lease
 from tasks.store.lookup import Lookup
@@ -155,7 +155,7 @@ def _seal(folder: Path) -> tuple[FileEntry, ...]:
     if not statuses:
         raise ArtifactError(f"{folder}: the stage wrote nothing, there is nothing to commit")
     names = sorted(statuses)
-    digests = in_threads(_seal_file, [folder / name for name in names])
+    digests = of_each(_seal_file, [folder / name for name in names])
     for path in walk_folders(folder):
         fsync_folder(path)
     sizes = [(folder / name).stat().st_size for name in names]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.store.artifact import Artifact
 from tasks.store.errors import UnreadableError
-from tasks.store.hashing import in_threads, sha256_of, walk
+from tasks.store.hashing import of_each, sha256_of, walk
 from tasks.store.manifest import MANIFEST_NAME, FileEntry
 
 # A file changed twice within one tick of the file system's clock can carry one and the same time,
@@ -90,7 +90,7 @@ def _size_flaws(files: list[FileEntry], statuses: dict[str, os.stat_result]) -> 
 
 
 def _content_flaws(folder: Path, files: list[FileEntry]) -> list[str]:
-    digests = in_threads(_digest_or_flaw, [folder / file.name for file in files])
+    digests = of_each(_digest_or_flaw, [folder / file.name for file in files])
     return [
         f"{file.name} {digest if ' ' in digest else 'has other content than was committed'}"
         for file, digest in zip(files, digests, strict=True)

@@ -71,7 +71,7 @@ def run_name(monkeypatch: pytest.MonkeyPatch, try_: int | None, **parameters: An
     class Run:
         flow_name = "pipeline"
 
-    Run.parameters = {"workspace": "/mnt/my, works", **parameters}  # type: ignore[attr-defined]
+    Run.parameters = {"workspace": "/mnt/my, works", **parameters}
     monkeypatch.setattr(perform, "flow_run", Run)
     if try_:
         monkeypatch.setenv(perform.TRY_VARIABLE, str(try_))

@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.corpora import topic_documents, write_jsonl
 from tests.deployments.by_hand import Stack, why_not
 from tests.deployments.compose_file import COMPOSE, variables
@@ -40,8 +42,6 @@ EVERY_S = 60
 LIMIT_S = 900.0
 LOOK_S = 1.0
 COMPARED = ("pretrain", "tune", "export")  # what was made beyond the worker's death
-
-started_s = time.monotonic()
 
 
 def main() -> None:
@@ -172,7 +172,9 @@ def look(stack: Stack, run_id: str, sign_in: str, environment: dict[str, str]) -
     pages = {
         "prefect-run": Page(f"{prefect}/runs/flow-run/{run_id}", stored, {}),
         "prefect-dashboard": Page(f"{prefect}/dashboard", stored, {}),
-        "mlflow-runs": Page(f"{mlflow}/#/experiments/{runs['experiment_ids'][0]}", {}, headers),
+        "mlflow-runs": Page(
+            f"{mlflow}/#/experiments/{runs['experiment_ids'][0]}/runs", {}, headers
+        ),
         "mlflow-model": Page(f"{mlflow}/#/models/{model['name']}", {}, headers),
     }
     take_pictures({stack.folder / f"{name}.png": page for name, page in pages.items()})
@@ -228,7 +230,7 @@ def tell(text: str) -> None:
 
 def since_start() -> str:
     """Seconds since the beginning."""
-    return f"{time.monotonic() - started_s:7.1f} s"
+    return f"{time.time() - psutil.Process().create_time():7.1f} s"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tasks.store.manifest import MANIFEST_NAME, FileEntry
 from tasks.store.remote.location import parse_location
 from tasks.store.remote.objects import ObjectStore, Stored
 from tasks.store.remote.s3_objects import S3Objects
-from tasks.store.remote.threads import in_threads
+from tasks.store.threads import in_threads
 
 CURRENT_RELEASE = "published/current.json"
 RELEASES = "published/releases/"

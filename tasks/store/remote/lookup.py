@@ -16,8 +16,8 @@ from tasks.store.remote.bucket import Bucket, data_key, lease_key, manifest_key
 from tasks.store.remote.lease_object import ObjectSeat
 from tasks.store.remote.mirror import Mirror
 from tasks.store.remote.objects import Stored
-from tasks.store.remote.threads import in_threads
 from tasks.store.remote.transfers import absent, damage
+from tasks.store.threads import in_threads
 
 
 @dataclass(frozen=True)

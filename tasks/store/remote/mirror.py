@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tasks.store.artifact import Artifact
 from tasks.store.atomic import fsync_folder, write_atomic
-from tasks.store.hashing import in_threads, sha256_of, walk, walk_folders
+from tasks.store.hashing import of_each, sha256_of, walk, walk_folders
 from tasks.store.manifest import MANIFEST_NAME, FileEntry, render_manifest
 from tasks.store.remote.bucket import Bucket
 from tasks.store.remote.transfers import fetch
@@ -107,7 +107,7 @@ def _keep_only_whole(folder: Path, files: tuple[FileEntry, ...]) -> list[FileEnt
     wanted = {entry.name: entry for entry in files}
     found = {name: status.st_size for name, status in walk(folder)}
     likely = [name for name in found if name in wanted and found[name] == wanted[name].bytes]
-    digests = in_threads(sha256_of, [folder / name for name in likely])
+    digests = of_each(sha256_of, [folder / name for name in likely])
     whole = {
         name for name, digest in zip(likely, digests, strict=True) if digest == wanted[name].sha256
     }

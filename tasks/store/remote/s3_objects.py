@@ -13,7 +13,7 @@ from model.errors import ArtifactError, RequestError
 from tasks.store.remote.location import S3Location
 from tasks.store.remote.objects import Listed, Stored, UnfinishedUpload
 from tasks.store.remote.s3_errors import reaching, status_of
-from tasks.store.remote.threads import in_threads
+from tasks.store.threads import in_threads
 
 PART_BYTES = 16 * 2**20  # held in memory, one by each thread that uploads
 CHUNK_BYTES = 2**20

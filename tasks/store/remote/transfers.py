@@ -13,7 +13,7 @@ from tasks.store.errors import StorageError
 from tasks.store.manifest import FileEntry
 from tasks.store.remote.bucket import Bucket, data_key
 from tasks.store.remote.objects import ObjectStore
-from tasks.store.remote.threads import in_threads
+from tasks.store.threads import in_threads
 
 _TRIES = 4
 _WAIT_S = 0.5

@@ -8,7 +8,8 @@ import pytest
 
 from flows.checks.storage import place_of, storage_checks
 from flows.commands import command_of
-from flows.config import load_config
+from flows.config import WorkersConfig, load_config
+from flows.dask_cluster import dask_workers
 from flows.parser import parse
 from model.errors import ArtifactError, RequestError
 from tasks.execute import identify
@@ -99,3 +100,12 @@ def test_a_command_on_no_workspace_says_so(shared: Shared) -> None:
     options = parse(["status", "--workspace", f"{shared.url}/none"])
     with pytest.raises(RequestError, match=r"there is no workspace at s3://.*/none"):
         command_of("status").answer(options)
+
+
+def test_dask_workers_elsewhere_are_refused_since_they_see_no_folder(shared: Shared) -> None:
+    config = WorkersConfig(dask="tcp://127.0.0.1:1")
+    with (
+        pytest.raises(RequestError, match=r"is in a bucket: name such a folder, or local:N"),
+        dask_workers(config, shared.url),
+    ):
+        pass

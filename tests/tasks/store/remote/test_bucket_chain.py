@@ -52,10 +52,18 @@ class Machine:
         self.store = store
         ingest = IngestConfig(paths=[str(corpus)], id_column="id")
         pretrain = PretrainConfig(
-            size="tiny", num_layers=1, hidden_size=32, num_heads=2, intermediate_size=48,
-            rows_per_step=4, max_steps=8, validations=1, precision="fp32", compile="off",
+            size="tiny",
+            num_layers=1,
+            hidden_size=32,
+            num_heads=2,
+            intermediate_size=48,
+            rows_per_step=4,
+            max_steps=8,
+            validations=1,
+            precision="fp32",
+            compile="off",
             device="cpu",
-        )  # fmt: skip
+        )
         self.stages: dict[str, tuple[Stage, StageConfig]] = {
             "ingest": (INGEST, ingest),
             "vocab": (VOCAB, StageConfig()),

@@ -24,7 +24,7 @@ def write(folder: Path, step: int, *, scheduled: bool = True) -> None:
     write_checkpoint(
         folder / "checkpoints",
         step,
-        lambda place: (place / "state").write_text(f"at {step}"),  # type: ignore[arg-type,return-value]
+        lambda place: (place / "state").write_text(f"at {step}"),
         scheduled=scheduled,
     )
 
@@ -159,4 +159,4 @@ def test_a_server_that_is_away_does_not_end_the_training(
         "pretrain: a checkpoint is not in the bucket yet: s3://x: cannot be reached"
     ]
     [key] = shared.names("checkpoints/")
-    assert json.loads(shared.objects.read(key).raw)["files"]  # type: ignore[union-attr]
+    assert json.loads(shared.objects.read(key).raw)["files"]

@@ -74,7 +74,7 @@ def lose_the_race(monkeypatch: pytest.MonkeyPatch, shared: Shared, winner: bytes
         monkeypatch.undo()
         elsewhere = shared.open("faster")
         lease = elsewhere._lookup.seat("vocab", IDENTITY.input_id)
-        shared.objects.delete([lease._key])  # type: ignore[attr-defined]
+        shared.objects.delete([lease._key])
         make(elsewhere, IDENTITY, files={"a": winner})
         return publish_folder(lookup, folder, manifest, inputs)
 

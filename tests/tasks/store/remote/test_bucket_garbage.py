@@ -63,7 +63,7 @@ def test_what_nobody_needs_goes_when_it_is_asked_for(shared: Shared) -> None:
     store = shared.open("one")
     kept, gone = make(store, IDENTITY), make(store, identity_of(k=3))
     recorded(store, kept)
-    store.workspace.bucket.objects.put(  # type: ignore[union-attr]
+    store.workspace.bucket.objects.put(
         f"{kept.ref.path}/data/{'0' * 64}/stray", b"of another attempt"
     )
     stray = f"{kept.ref.path}/data/(not in the manifest)"
@@ -102,8 +102,8 @@ def test_a_run_of_another_machine_is_work_while_it_is_young(
     from tasks.store.remote.garbage import _is_busy
 
     lookup = store._lookup
-    assert _is_busy(lookup, time.time() - 60)  # type: ignore[arg-type]
-    assert not _is_busy(lookup, time.time() + 60)  # type: ignore[arg-type]
+    assert _is_busy(lookup, time.time() - 60)
+    assert not _is_busy(lookup, time.time() + 60)
     assert store.has(made.ref)
 
 

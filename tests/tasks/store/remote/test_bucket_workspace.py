@@ -83,7 +83,7 @@ def test_of_two_publishers_at_once_none_overwrites_what_it_has_not_seen(
 def test_who_expects_the_old_release_is_refused_when_it_loses(shared: Shared) -> None:
     store = shared.open("one")
     first = published(store, pair_of(store, 1))
-    shelf = BucketShelf(store.workspace.bucket)  # type: ignore[arg-type]
+    shelf = BucketShelf(store.workspace.bucket)
     _, tag = shelf.current()
     second = published(store, pair_of(store, 2))
     assert not shelf.switch(first, tag)

@@ -72,7 +72,7 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(shared: Shared) ->
     key = f"leases/vocab/{IDENTITY.input_id}.json"
     store = shared.open("one")
     with store.lease("vocab", IDENTITY.input_id):
-        raw = json.loads(shared.objects.read(key).raw)  # type: ignore[union-attr]
+        raw = json.loads(shared.objects.read(key).raw)
     raw["holder"]["owner"]["started"] = "1"
     raw["holder"]["released"] = False
     shared.objects.put(key, json.dumps(raw).encode())
