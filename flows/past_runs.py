@@ -122,7 +122,7 @@ def _past_stage(
         stage=stage,
         config=config,
         amounts=counted_amounts(names, config.vocab.vocab_size, metrics),
-        seconds=float(information["seconds"]),
+        seconds=float(information["seconds"]) - metrics[stage].get("compile_seconds", 0.0),
         done_frac=_done_frac(stage, config, metrics[stage]),
         created_at=str(information.get("created_at", "")),
     )

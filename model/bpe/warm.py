@@ -4,6 +4,7 @@ Numba compiles on the first call on a machine and keeps the result. Left to itse
 silently, inside the first call that does real work.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +24,19 @@ _PROBES: tuple[tuple[Any, tuple[Any, ...]], ...] = (
 )
 
 
-def warm_up(say: Callable[[str], None]) -> None:
-    """Have every kernel ready; `say` gets one line if that means compiling them now."""
+def warm_up(say: Callable[[str], None]) -> float:
+    """Have every kernel ready; `say` gets one line if that means compiling them now.
+
+    Returns:
+        The seconds that compiling took; 0 where nothing had to be compiled.
+    """
+    began_s = time.perf_counter()
     for kernel, arguments in _PROBES:
         kernel(*arguments)
-    if any(kernel.stats.cache_misses for kernel, _ in _PROBES):
+    compiles = any(kernel.stats.cache_misses for kernel, _ in _PROBES)
+    if compiles:
         say(f"compiling the vocabulary learner, once on this machine (about {COMPILE_S} s)")
     many = " ".join(str(number) for number in range(FIRST_SLOTS))  # more than a table begins with
     words = count_words(["lower", many, "a long word" * 9], "eow")
     learn(add_up([words]).first(100), num_merges=3)
+    return time.perf_counter() - began_s if compiles else 0.0

@@ -8,6 +8,7 @@ length of the corpus in tokens.
 """
 
 import shutil
+from dataclasses import replace
 
 from model.bpe.alphabet import BYTES, Alphabet, characters_of
 from model.bpe.learner import OnProgress, learn
@@ -31,7 +32,7 @@ def learn_vocabulary(context: StageContext, corpus: Corpus) -> Vocabulary:
         CorpusError: there is no training text, or more characters than the vocabulary has room
             for.
     """
-    warm_up(context.report.message)
+    compile_s = warm_up(context.report.message)
     merged = count_corpus(context, corpus)
     _say_what_is_left_out(merged, context)
     made = learn_from(
@@ -40,7 +41,7 @@ def learn_vocabulary(context: StageContext, corpus: Corpus) -> Vocabulary:
         on_progress=lambda done, total: context.report.progress(done, total, "merges"),
     )
     _say_if_pairs_ran_out(made, context)
-    return made
+    return replace(made, compile_s=compile_s)
 
 
 def learn_from(

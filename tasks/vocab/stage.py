@@ -45,7 +45,8 @@ def run(context: StageContext) -> Metrics:
     if vocabulary.learned:
         _write(context.output / MERGES_FILE, merges_text(vocabulary.learned))
     context.report.message("measuring the vocabulary beside its peers")
-    return report_on(vocabulary, corpus, context.config, context.output)
+    metrics = report_on(vocabulary, corpus, context.config, context.output)
+    return metrics | ({"compile_seconds": vocabulary.compile_s} if vocabulary.compile_s else {})
 
 
 def merges_text(learned: LearnedMerges) -> str:

@@ -21,9 +21,11 @@ class Vocabulary:
         definition: the text of `tokenizer.json`.
         words: the pretokens of the training split with their counts; None unless bpe.
         learned: the merges; None unless bpe.
+        compile_s: seconds spent on compiling the learner, which happens once on a machine.
     """
 
     algorithm: str
     definition: str
     words: CountedWords | None = None
     learned: LearnedMerges | None = None
+    compile_s: float = 0.0

@@ -96,6 +96,15 @@ def test_the_same_again_takes_as_long_again(config: PipelineConfig, workspace: W
         assert predicted(past, config, stage) == pytest.approx(seconds)
 
 
+def test_what_was_compiled_is_not_compiled_again(
+    config: PipelineConfig, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = COUNTED.get("vocab", {})
+    monkeypatch.setitem(COUNTED, "vocab", {**counted, "compile_seconds": 6.0})
+    keep_run(workspace, config, CHAIN)
+    assert predicted(past_runs(Store(workspace)), config, "vocab") == pytest.approx(3.0)
+
+
 def test_settings_and_amounts_are_those_of_the_run(
     config: PipelineConfig, workspace: Workspace
 ) -> None:

@@ -45,6 +45,7 @@ pytestmark = pytest.mark.slow
 
 START_S = 180.0
 SENT: tuple[StageName, ...] = ("pretrain", "tune", "export")
+HASTE_S = 10  # instead of minutes; Prefect takes no less
 TO_POOL = ("--workers.gpu-stages", "gpu")
 
 
@@ -305,6 +306,40 @@ def test_automations_are_renewed_in_their_place(
         assert after[changed["name"]]["description"] == written["description"]
         client.resume_automation(off["id"])
         client.delete_automation(theirs["id"])
+
+
+@pytest.mark.parametrize(
+    ("left", "becomes"), [("Pending", "AwaitingRetry"), ("Cancelling", "Cancelled")]
+)
+def test_what_a_dead_worker_leaves_before_or_after_its_work_is_put_right(
+    api: Api, deployed: dict[str, Any], left: str, becomes: str
+) -> None:
+    [minding] = [
+        each for each in described() if each["trigger"].get("after") == [f"prefect.flow-run.{left}"]
+    ]
+    there = automations(api)[minding["name"]]
+    hasty = {**minding, "trigger": {**minding["trigger"], "within": HASTE_S}}
+    api.ask(f"/automations/{there['id']}", hasty, "PUT")
+    try:
+        deployment = api.deployments()["pretrain/gpu"]
+        run = api.ask(
+            f"/deployments/{deployment['id']}/create_flow_run", {"parameters": PARAMETERS}
+        )
+        api.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": left.upper()}})
+        assert wait_for_state(api, run["id"], becomes) == becomes
+        api.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLED"}})
+    finally:
+        api.ask(f"/automations/{there['id']}", minding, "PUT")
+
+
+def wait_for_state(api: Api, run_id: str, name: str, seconds: float = 60) -> str:
+    """The name of the run's state: the one that is waited for, or what it was to the end."""
+    deadline = time.monotonic() + seconds
+    while True:
+        now: str = api.ask(f"/flow_runs/{run_id}", method="GET")["state"]["name"]
+        if now == name or time.monotonic() > deadline:
+            return now
+        time.sleep(0.2)
 
 
 def test_of_two_runs_begun_again_for_one_crash_the_younger_gives_way(

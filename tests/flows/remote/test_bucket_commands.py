@@ -1,5 +1,7 @@
 """Commands that only look read manifests, also on a machine that has no copy of anything."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from flows.checks.storage import place_of, storage_checks
 from flows.commands import command_of
 from flows.config import WorkersConfig, load_config
 from flows.dask_cluster import dask_workers
+from flows.local_server import answers
 from flows.parser import parse
 from model.errors import ArtifactError, RequestError
 from tasks.execute import identify
@@ -18,6 +21,8 @@ from tasks.release.pointer import publish
 from tasks.store.artifact import Artifact
 from tests.bucket_fixtures import Shared
 from tests.corpora import topic_documents, write_jsonl
+from tests.flows.chain import plain
+from tests.flows.test_ui import addresses
 from tests.tasks.store.making import identity_of, make
 
 Ask = Callable[..., Any]
@@ -109,3 +114,23 @@ def test_dask_workers_elsewhere_are_refused_since_they_see_no_folder(shared: Sha
         dask_workers(config, shared.url),
     ):
         pass
+
+
+@pytest.mark.slow
+def test_its_pages_show_what_this_machine_has_recorded(
+    shared: Shared, export: Artifact, tmp_path: Path
+) -> None:
+    ports = ["--mlflow-port", "0", "--prefect-port", "0"]
+    command = [sys.executable, "-m", "flows", "ui", "--workspace", shared.url, *ports]
+    state = tmp_path / "state"
+    environment = plain() | {"XDG_STATE_HOME": str(state)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            pages = addresses(process)
+            assert answers(f"{pages['mlflow']}/health")
+            assert answers(f"{pages['prefect']}/api/health")
+        finally:
+            process.terminate()
+        assert process.wait(30) == 143
+    assert [path.name for path in state.rglob("mlflow.db")] == ["mlflow.db"]
+    assert not any(name.startswith("state/") for name in shared.names())
