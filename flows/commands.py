@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import show, show_status
+from flows import show, show_refresh, show_status
 from flows.config import load_config
 from flows.graph import STAGE_NAMES
 from flows.options import overrides
@@ -44,6 +44,13 @@ def run(options: argparse.Namespace) -> Answer:
 
     workspace = Workspace.open_existing(options.workspace)
     return record | closing(workspace, record, builtin=not config.ingest.paths)
+
+
+def refresh(options: argparse.Namespace) -> Answer:
+    """``refresh``."""
+    from flows.launch import launch_refresh
+
+    return launch_refresh(_config(options), options.workspace)
 
 
 def plan(options: argparse.Namespace) -> Answer:
@@ -190,6 +197,7 @@ def ui(options: argparse.Namespace) -> Answer:
 
 COMMANDS = {
     "run": Command(run, show.run),
+    "refresh": Command(refresh, show_refresh.refresh),
     "plan": Command(plan, show.plan),
     "search": Command(search, show.search),
     "explain": Command(explain, show.explain),

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import RequestError
+from tasks.drift.config import DriftConfig
 from tasks.evaluate.config import EvaluateConfig
 from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
@@ -81,6 +82,25 @@ class NotifyConfig(BaseModel):
     )
 
 
+class RefreshConfig(BaseModel):
+    """Whether a refresh that finds drift may train anew, and how much of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    may_train: bool = Field(
+        False, description="start the whole chain where new documents have drifted, not only say so"
+    )
+    cooldown_days: float = Field(
+        7.0, ge=0, description="days since the last whole chain began before another is started"
+    )
+    gpu_hours: float = Field(
+        0.0,
+        ge=0,
+        description="hours of pretrain, tune and export that whole chains may take in 30 days, the "
+        "one to be started included; 0 starts none",
+    )
+
+
 class PipelineConfig(BaseModel):
     """All settings of the chain. Each section has defaults that fit a small corpus."""
 
@@ -94,6 +114,8 @@ class PipelineConfig(BaseModel):
     probe: ProbeConfig = ProbeConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     export: ExportConfig = ExportConfig()
+    drift: DriftConfig = DriftConfig()
+    refresh: RefreshConfig = RefreshConfig()
     privacy: PrivacyConfig = PrivacyConfig()
     tracking: TrackingConfig = TrackingConfig()
     workers: WorkersConfig = WorkersConfig()

@@ -139,11 +139,11 @@ def _switch_on(client: "SyncPrefectClient", switched_on: set[tuple[str, str | No
 
 
 def _set_paths(client: "SyncPrefectClient", paths: list[str]) -> None:
-    """Tell the pipelines what to read."""
+    """Tell pipelines and refreshes what to read."""
     from prefect.client.schemas.actions import DeploymentUpdate
 
     for name, deployment in _deployments(client).items():
-        if paths and name.startswith("pipeline/"):
+        if paths and name.startswith(("pipeline/", "refresh/")):
             config = deployment.parameters["config"]
             config["ingest"] = {**config.get("ingest", {}), "paths": paths}
             client.update_deployment(

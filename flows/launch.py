@@ -5,6 +5,7 @@ from typing import Any
 
 from flows.config import INLINE, PipelineConfig
 from flows.graph import StageName, stages_for
+from flows.released import current_release
 from flows.servers import PrefectApi, prepare_prefect, without_heartbeats
 from model.errors import RequestError
 from tasks.ingest.places.paths import check_paths
@@ -28,6 +29,22 @@ def launch(config: PipelineConfig, location: str, until: StageName | None) -> di
 
     with _ready(api, workspace):
         return pipeline(config, workspace=workspace.location, until=until)
+
+
+def launch_refresh(config: PipelineConfig, location: str) -> dict[str, Any]:
+    """Take in what is new and publish it with the released embedder.
+
+    Raises:
+        RequestError: nothing is published yet, another refresh is going on, or a source path or
+            the workspace cannot serve.
+        CorpusmithError: a stage refused; nothing is published then.
+    """
+    current_release(Workspace.open_existing(location))
+    workspace, api = _prepare(config, location)
+    from flows.refresh import refresh
+
+    with _ready(api, workspace):
+        return refresh(config, workspace=workspace.location)
 
 
 def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:

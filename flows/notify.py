@@ -1,9 +1,10 @@
-"""Tells people of failed runs and new releases, through a notification block of Prefect's.
+"""Tells people of failed runs, new releases and drift, through a notification block of Prefect's.
 
 The block is saved in Prefect, with its secrets; a run only knows its name. A message names runs,
 numbers and places, never text of documents. One that cannot be sent is a warning.
 """
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -77,6 +78,17 @@ def tell_of_release(block: str | None, run: Session, release: Release) -> None:
         lines.append(page)
     with harmless(f"notify.block {block} was not told of the release", run.warn):
         send(block, f"corpusmith: release {release.id} is published", "\n".join(lines))
+
+
+def tell_of_drift(block: str | None, run: Session, lines: Sequence[str]) -> None:
+    """Tell that new documents are unlike those before, what was measured, and what is proposed."""
+    if block is None:
+        return
+    told = [*lines, f"workspace {run.workspace.location}, run {run.run_id}"]
+    if page := run.tracker.page():
+        told.append(page)
+    with harmless(f"notify.block {block} was not told of the drift", run.warn):
+        send(block, "corpusmith: new documents are unlike those before", "\n".join(told))
 
 
 def _block_of(flow_run: FlowRun) -> str | None:

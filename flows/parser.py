@@ -57,6 +57,12 @@ def _add_chain_commands(commands: "_Commands[_Parser]") -> None:
     _add_chain_arguments(run)
     for stage in STAGE_NAMES:
         _add_chain_arguments(_command(commands, stage, STAGE_HELP[stage]))
+    refresh = _command(
+        commands,
+        "refresh",
+        "embed what is new with the released embedder and publish; say so where it has drifted",
+    )
+    _add_chain_arguments(refresh)
     plan = _command(commands, "plan", "show what a run would do, reuse and cost")
     _add_chain_arguments(plan)
     more = plan.add_mutually_exclusive_group()

@@ -25,7 +25,12 @@ from tasks.tracking.examples import Examples, remove_sent
 
 TRY_VARIABLE = "CORPUSMITH_TRY"  # set for a run that is begun again after a crash
 _CORPUS_STAGE = "ingest"
-_DATA_CONTEXT = {"probe": "evaluation", "evaluate": "evaluation", "export": "embedded"}
+_DATA_CONTEXT = {
+    "probe": "evaluation",
+    "evaluate": "evaluation",
+    "drift": "evaluation",
+    "export": "embedded",
+}
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

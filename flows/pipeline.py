@@ -1,6 +1,7 @@
 """The whole chain as one Prefect flow: from files to a release."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -86,20 +87,31 @@ def run_stages(
 ) -> dict[StageName, ArtifactRef]:
     """Each stage in its turn, handed what it reads; the graph itself stands in `flows.graph`."""
     made: dict[StageName, ArtifactRef] = {}
-    names = stages_for(until, config)
-    sent = sent_stages(config.workers, names)
-    for name in names:
+    for name in stages_for(until, config):
         inputs = {upstream: made[upstream] for upstream in upstream_of(name, config)}
-        started = time.monotonic()
-        was_sent = name in sent and make_elsewhere(name, config, inputs, run, workspace)
-        named = {ARTIFACT[upstream]: reference for upstream, reference in inputs.items()}
-        # Where another worker has made the artifact, this finds it, and records what it holds.
-        reference = _flow(name, run)(getattr(config, name), **named, workspace=workspace)
-        made[name] = ArtifactRef.model_validate(reference)
-        if was_sent:
-            seconds = round(time.monotonic() - started, 3)
-            run.outcomes[name] = replace(run.outcomes[name], reused=False, seconds=seconds)
+        made[name] = run_stage(name, config, inputs, run, workspace)
     return made
+
+
+def run_stage(
+    name: StageName,
+    config: PipelineConfig,
+    inputs: Mapping[StageName, ArtifactRef],
+    run: Session,
+    workspace: str,
+) -> ArtifactRef:
+    """One stage, here or in the pool that takes it; returns what it made or found."""
+    started = time.monotonic()
+    was_sent = sent_stages(config.workers, [name]) and make_elsewhere(
+        name, config, inputs, run, workspace
+    )
+    named = {ARTIFACT[upstream]: reference for upstream, reference in inputs.items()}
+    # Where another worker has made the artifact, this finds it, and records what it holds.
+    reference = _flow(name, run)(getattr(config, name), **named, workspace=workspace)
+    if was_sent:
+        seconds = round(time.monotonic() - started, 3)
+        run.outcomes[name] = replace(run.outcomes[name], reused=False, seconds=seconds)
+    return ArtifactRef.model_validate(reference)
 
 
 def _flow(name: StageName, run: Session) -> Flow[..., Any]:

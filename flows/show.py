@@ -26,6 +26,7 @@ HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "probe": ("masked_loss_last_layer", "unigram_masked_loss", "num_heads_that_help"),
     "evaluate": ("half_document_recall_at_1",),
     "export": ("num_documents", "dim", "documents_per_second"),
+    "drift": ("num_new_documents", "num_documents", "num_reference_documents"),
 }
 FIRST_MEASURES = frozenset({"recall_at_1", "accuracy", "spearman", "ndcg_at_10"})
 

@@ -10,11 +10,12 @@ Answer = dict[str, Any]
 
 
 def status(answer: Answer) -> None:
-    """The stages, the recent runs, what is published and how old it is, and the disk."""
+    """The stages, the recent runs, what is published and how old it is, drift, and the disk."""
     console = Console(soft_wrap=True)
     console.print(_stage_table(answer))
     console.print(_run_table(answer))
-    for line in (_published_line(answer), _disk_line(answer["disk"])):
+    lines = (_published_line(answer), _refresh_line(answer["refresh"]), _disk_line(answer["disk"]))
+    for line in filter(None, lines):
         console.print(line, markup=False, highlight=False)
 
 
@@ -61,6 +62,14 @@ def _published_line(answer: Answer) -> str:
     age_s = embeddings["age_s"]
     age = "of unknown age" if age_s is None else f"{_duration(age_s)} old"
     return f"{name}\nembeddings  {embeddings['num_documents']:,} documents, {age}"
+
+
+def _refresh_line(refresh: Answer | None) -> str:
+    if refresh is None:
+        return ""
+    published = ", published" if refresh["published"] else ""
+    line = f"refresh     {_moment(refresh['started_at'])}, {refresh['state']}{published}"
+    return f"{line}; {refresh['drift']}" if refresh["drift"] else line
 
 
 def _disk_line(disk: Answer) -> str:

@@ -6,10 +6,11 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from flows.drift_history import newest_refresh
 from flows.graph import STAGE_NAMES
 from model.errors import ArtifactError
 from tasks.release.pointer import Release, current
@@ -25,7 +26,7 @@ Answer = dict[str, Any]
 
 
 def status_of(workspace: Workspace) -> Answer:
-    """The recent runs, the stages, the release, the age of its embeddings, and the disk.
+    """The recent runs, stages, the release and its age, the newest refresh, and the disk.
 
     Costs a look at every file's size, and reads no file but records and manifests.
 
@@ -40,11 +41,27 @@ def status_of(workspace: Workspace) -> Answer:
         "workspace": workspace.location,
         "release": published.model_dump(mode="json") if published else None,
         "embeddings": _embeddings(store, published) if published else None,
+        "refresh": _refresh(newest_refresh(runs)),
         "num_runs": len(runs),
         "runs": [_run(record) for record in reversed(runs[-NUM_RUNS:])],
         "stages": _stages(store, artifacts),
         "artifacts": [_described(each) for each in artifacts],
         "disk": _disk(workspace),
+    }
+
+
+def _refresh(record: Mapping[str, Any] | None) -> Answer | None:
+    """The newest refresh: when, how it ended, whether it published, and what it says of drift."""
+    if record is None:
+        return None
+    told = record.get("drift") or {}
+    return {
+        "run_id": record.get("run_id"),
+        "state": state_of(record),
+        "started_at": record.get("started_at"),
+        "published": bool(record.get("published")),
+        "drift": told.get("says"),
+        "proposal": record.get("proposal"),
     }
 
 

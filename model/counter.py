@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     TRAINING_MASK = 2
     VALIDATION_MASK = 3
     TOKEN_DROPOUT = 4
+    DRIFT_NULL = 5
 
 
 def random_words(num_words: int, *, purpose: Purpose, seed: int, epoch: int, index: int) -> Words:

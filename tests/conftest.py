@@ -19,6 +19,7 @@ FIRST = (
     "test_readme.py",
     "test_workers.py",
     "test_chain.py",
+    "test_refresh.py",
     "test_compose.py",
     "test_forecast_command.py",
     "test_ranks_stage.py",

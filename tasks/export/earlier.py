@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from tasks.content_hashes import hashes_of
 from tasks.export.columns import vector_fields, vector_names
 from tasks.export.config import ExportConfig
 from tasks.export.parts import PART_PREFIX, chunk_name, part_name, read_rows
@@ -170,18 +171,6 @@ class EarlierDataset:
             f"the earlier dataset {self.folder} cannot be read ({first_line}): its documents are "
             "embedded anew"
         )
-
-
-def hashes_of(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
-    """A column of 32-byte hashes as numpy bytes, which sort and compare as wholes.
-
-    numpy ignores zeros at the end, so two of equal length are equal only if all bytes are.
-    """
-    joined = column.combine_chunks()
-    data = joined.buffers()[1]
-    if data is None:
-        return np.empty(0, dtype="S32")
-    return np.frombuffer(data, dtype="S32", count=len(joined), offset=32 * joined.offset)
 
 
 def _read(path: Path, columns: Sequence[str]) -> pa.Table:

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from model.embedding import embed_windows, plan_windows
+from tasks.content_hashes import hashes_of
 from tasks.corpus import Corpus, read_shard
 from tasks.export.columns import chunk_schema, document_schema
 from tasks.export.config import ExportConfig
 from tasks.export.dataset import label
 from tasks.export.duplicates import RowPlan, plan_rows, read_duplicates
-from tasks.export.earlier import EarlierDataset, hashes_of
+from tasks.export.earlier import EarlierDataset
 from tasks.export.parts import chunk_name, is_finished, part_name, write_part
 from tasks.export.progress import WindowProgress
 from tasks.export.tables import (

@@ -18,7 +18,13 @@ from tasks.store.identity import stage_of_input
 from tasks.store.lease import is_held, try_lease
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
-from tasks.store.run_records import COMPLETED, WHOLE_CHAIN, is_going_on_here, state_of
+from tasks.store.run_records import (
+    COMPLETED,
+    REFRESH,
+    WHOLE_CHAIN,
+    is_going_on_here,
+    state_of,
+)
 
 KEPT_RELEASES = 3  # to go back to
 _TRASH = ".trash"
@@ -155,8 +161,17 @@ def _released(lookup: Lookup, keep_releases: int) -> Iterator[Key]:
 
 
 def _recorded(lookup: Lookup) -> Iterator[Key]:
-    """What the newest completed run used, and those after it, which may be run again."""
+    """What the newest completed run used, and those after it, which may be run again.
+
+    Of the refreshes since then, the newest that published and those after it: the ones before are
+    done with, and a workspace that is refreshed every night would keep every table.
+    """
+    is_refreshed = False
     for record in reversed(lookup.workspace.runs()):
+        if record.get("flow") == REFRESH:
+            if is_refreshed:
+                continue
+            is_refreshed = state_of(record) == COMPLETED and bool(record.get("published"))
         artifacts = record.get("artifacts", [])
         if isinstance(artifacts, Mapping):
             artifacts = [{"stage": stage, **ref} for stage, ref in artifacts.items()]

@@ -19,8 +19,9 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from model.errors import RequestError
 from tasks.store.errors import LeaseLostError, StorageError
-from tasks.store.owner import Owner, is_known_dead, this_process
+from tasks.store.owner import Owner, is_alive_here, is_known_dead, this_process
 
 
 @dataclass(frozen=True)
@@ -139,10 +140,20 @@ class Lease:
 
 @contextlib.contextmanager
 def hold_lease(
-    seat: Seat, stage: str, input_id: str, *, pace: Pace, say: Callable[[str], None]
+    seat: Seat,
+    stage: str,
+    input_id: str,
+    *,
+    pace: Pace,
+    say: Callable[[str], None],
+    is_patient: bool = True,
 ) -> Iterator[Lease]:
-    """Take the lease, waiting while another live process has it, and keep it through the block."""
-    lease = _take(seat, stage, input_id, pace, say)
+    """Take the lease, waiting while another live process has it, and keep it through the block.
+
+    Raises:
+        RequestError: another process has it and shows that it lives, and we are not patient.
+    """
+    lease = _take(seat, stage, input_id, pace, say, is_patient=is_patient)
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(lease, pace, stop), daemon=True)
     heart.start()
@@ -167,7 +178,15 @@ def is_held(seen: Seen | None) -> bool:
     return seen.record is None or not (seen.record.released or is_known_dead(seen.record.owner))
 
 
-def _take(seat: Seat, stage: str, input_id: str, pace: Pace, say: Callable[[str], None]) -> Lease:
+def _take(
+    seat: Seat,
+    stage: str,
+    input_id: str,
+    pace: Pace,
+    say: Callable[[str], None],
+    *,
+    is_patient: bool,
+) -> Lease:
     watched: Seen | None = None
     since = time.monotonic()
     while True:
@@ -177,11 +196,22 @@ def _take(seat: Seat, stage: str, input_id: str, pace: Pace, say: Callable[[str]
             lease = _claim(seat, stage, input_id, newest)
             if lease:
                 return lease
+        elif not is_patient and _shows_life(newest, watched):
+            raise RequestError(
+                f"{stage}: {_holder(newest)} is at it already: wait until it has ended, or stop it"
+            )
         if newest != watched:
             if watched is None or newest is None or newest.fence != watched.fence:
                 say(f"{stage}: waiting for {_holder(newest)}, which works on the same")
             watched, since = newest, time.monotonic()
         time.sleep(seat.poll_s)
+
+
+def _shows_life(newest: Seen | None, watched: Seen | None) -> bool:
+    """Whether the holder runs on this machine, or has beaten between two looks."""
+    if newest is None or newest.record is None:
+        return False
+    return is_alive_here(newest.record.owner) or (watched is not None and newest != watched)
 
 
 def _claim(seat: Seat, stage: str, input_id: str, before: Seen | None) -> Lease | None:

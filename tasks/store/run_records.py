@@ -11,6 +11,7 @@ from tasks.store.owner import Owner, is_alive_here, is_known_dead, this_process
 
 RUNNING, COMPLETED, FAILED, STOPPED, DIED = "running", "completed", "failed", "stopped", "died"
 WHOLE_CHAIN = "pipeline"  # the flow whose runs stand for a workspace
+REFRESH = "refresh"  # the nightly one, which trains nothing
 
 Record = Mapping[str, Any]
 

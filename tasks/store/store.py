@@ -31,6 +31,8 @@ _log = logging.getLogger("corpusmith.store")
 
 Progress = Callable[[int, int, str], None]
 
+_WHOLE_WORKSPACE = "0" * 32  # in place of a request's id
+
 
 class Store:
     """The artifacts of one workspace. Safe to use from several threads and processes."""
@@ -141,6 +143,22 @@ class Store:
         """
         seat = self._lookup.seat(stage, input_id)
         return hold_lease(seat, stage, input_id, pace=self._pace, say=self._say)
+
+    def sole_lease(self, name: str) -> AbstractContextManager[Lease]:
+        """The sole right to do something in the workspace, through a ``with`` block.
+
+        Taken over from the dead as `lease` does; nobody waits for the living.
+
+        Args:
+            name: what is done, as in a stage's name; its own, not that of a stage.
+
+        Raises:
+            RequestError: another process is at it; the line says which.
+        """
+        seat = self._lookup.seat(name, _WHOLE_WORKSPACE)
+        return hold_lease(
+            seat, name, _WHOLE_WORKSPACE, pace=self._pace, say=self._say, is_patient=False
+        )
 
     def is_at_work(self, stage: str) -> bool:
         """Whether someone may be working on a request of the stage, as far as one look can tell."""

@@ -4,7 +4,7 @@ from tests.contracts.code import imports, modules
 
 STAGES = {
     *("ingest", "vocab", "tokenize", "pretrain", "tune"),
-    *("probe", "evaluate", "export", "forecast"),
+    *("probe", "evaluate", "export", "forecast", "drift"),
 }
 
 

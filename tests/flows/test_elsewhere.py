@@ -22,12 +22,27 @@ PIPELINES = {
     for each in DEPLOYMENTS
     if each["entrypoint"] == "flows.pipeline.pipeline"
 }
+REFRESHES = {
+    each["name"]: each for each in DEPLOYMENTS if each["entrypoint"] == "flows.refresh.refresh"
+}
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
 def test_a_pipeline_is_deployed_with_its_preset(name: str) -> None:
     config = validate(PIPELINES[name], where="prefect.yaml")
     assert config.model_copy(update={"workers": WorkersConfig()}) == load_config(name, {})
+
+
+def test_a_refresh_is_deployed_for_each_pipeline_that_has_a_schedule() -> None:
+    """With the same settings, every night, switched off; and it may not train."""
+    assert set(REFRESHES) == {"small", "base-multi"}
+    for name, each in REFRESHES.items():
+        assert each["parameters"]["config"] == PIPELINES[name]
+        assert not validate(each["parameters"]["config"], where="prefect.yaml").refresh.may_train
+        [plan] = each["schedules"]
+        assert (plan["slug"], plan["active"]) == ("nightly", False)
+        assert plan["timezone"] == "Europe/Berlin"
+        assert plan["cron"].split()[2:] == ["*", "*", "*"]
 
 
 def test_every_stage_is_deployed_once_under_its_pool() -> None:

@@ -45,6 +45,24 @@ def test_runs_are_told_newest_first_with_how_they_ended(store: Store) -> None:
     assert (runs[2]["seconds"], runs[2]["num_stages"], runs[2]["num_reused"]) == (2.0, 1, 1)
 
 
+def test_the_newest_refresh_is_told_with_its_drift(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = store.workspace
+    assert status_of(workspace)["refresh"] is None
+    told = {"drift": {"says": "quiet: as ever", "measures": []}, "published": True}
+    workspace.write_run("night", ended(begun("night", "refresh") | told, "completed"))
+    workspace.write_run("chain", ended(begun("chain", "pipeline"), "completed"))
+    answer = status_of(workspace)
+    assert answer["refresh"]["run_id"] == "night"
+    show_status(answer)
+    assert "completed, published; quiet: as ever" in " ".join(capsys.readouterr().out.split())
+    workspace.write_run("now", begun("now", "refresh"))
+    show_status(status_of(workspace))
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("refresh ")]
+    assert line.endswith("running")
+
+
 def test_stages_tell_what_there_is_and_who_is_at_work(store: Store) -> None:
     artifact = make(store, identity_of("vocab"))
     with store.lease("pretrain", "0" * 32):

@@ -154,7 +154,7 @@ def test_what_is_deployed_names_no_folder_and_runs_nothing_by_itself(
         assert str(installed.parent) not in text
         assert str(ROOT) not in text
     plans = [plan for each in found.values() for plan in each["schedules"]]
-    assert len(plans) == 2
+    assert len(plans) == 4
     assert not any(plan["active"] for plan in plans)
     assert all(plan["schedule"]["timezone"] == "Europe/Berlin" for plan in plans)
     config = found["pipeline/smoke"]["parameters"]["config"]

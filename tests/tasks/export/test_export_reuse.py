@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tasks.content_hashes import hashes_of
 from tasks.embedder import Embedder
 from tasks.execute import execute
 from tasks.export.config import ExportConfig
 from tasks.export.dataset import can_feed
-from tasks.export.earlier import hashes_of
 from tasks.export.stage import EXPORT
 from tasks.stage import map_in_order
 from tasks.store.artifact import Artifact, ArtifactRef

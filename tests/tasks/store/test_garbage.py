@@ -60,6 +60,28 @@ def test_records_may_list_references_too(store: Store) -> None:
     assert collected(store) == set()
 
 
+def refreshed(store: Store, run_id: str, age_s: float, *made: Artifact, **record: Any) -> None:
+    refs = {each.ref.stage: each.ref.model_dump() for each in made}
+    written = ended(begun(run_id, "refresh"), "completed") | {"artifacts": refs} | record
+    path = store.workspace.write_run(run_id, written)
+    os.utime(path, (time.time() - age_s,) * 2)
+
+
+def test_of_refreshes_the_newest_that_published_counts_and_the_chain_before(store: Store) -> None:
+    """Otherwise a workspace that is refreshed every night keeps the table of every night."""
+    upstream, chain_made = chain(store, k=1)
+    nights = [make(store, identity_of("export", night=night)) for night in range(4)]
+    recorded(store, "chain", chain_made, age_s=500)
+    refreshed(store, "first", 400, nights[0], published=True)
+    refreshed(store, "killed", 300, nights[1], state="running", published=False)
+    refreshed(store, "second", 200, nights[2], published=True)
+    refreshed(store, "quiet", 100, nights[3], published=False)
+    assert collected(store, keep_releases=0) == {nights[0].path, nights[1].path}
+    refreshed(store, "third", 50, published=True)
+    assert collected(store, keep_releases=0) == {each.path for each in nights}
+    assert upstream.path.exists()
+
+
 def test_bytes_are_those_of_the_files(store: Store) -> None:
     artifact = make(store, identity_of())
     ((path, size),) = store.collect_garbage(older_than_days=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import RequestError
 from tasks.store.errors import LeaseLostError
 from tasks.store.lease import Lease, is_held, try_lease
 from tasks.store.owner import Owner
@@ -102,3 +103,14 @@ def test_two_machines_make_each_request_once(shared: Shared, tmp_path: Path) -> 
     assert len(refs) == 6
     assert len(set(refs)) == 1, "all have the same files"
     assert len([key for key in shared.names("artifacts/") if key.endswith("MANIFEST.json")]) == 3
+
+
+def test_what_one_at_a_time_may_do_is_refused_to_another_machine(shared: Shared) -> None:
+    one, other = shared.open("one"), shared.open("other")
+    with one.sole_lease("refresh") as lease:
+        assert other.is_at_work("refresh")
+        said = "refresh: process .* is at it already"
+        with pytest.raises(RequestError, match=said), other.sole_lease("refresh"):
+            pass
+    with other.sole_lease("refresh") as later:
+        assert later.fence == lease.fence + 1

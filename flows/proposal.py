@@ -1,0 +1,104 @@
+"""Proposes to train anew where new documents have drifted, or says why it does not start."""
+
+import datetime
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flows.config import PipelineConfig, RefreshConfig
+from flows.drift_history import is_whole_chain, whole_chains
+from flows.plan import plan_run
+from tasks.store.run_records import COMPLETED, RUNNING, WHOLE_CHAIN, state_of
+
+TRAINING_STAGES = ("pretrain", "tune", "export")  # what takes a GPU
+BUDGET_DAYS = 30.0
+_DAY_S = 86_400.0
+
+Record = Mapping[str, Any]
+
+
+def propose(
+    reasons: Sequence[str], config: PipelineConfig, location: str, records: Sequence[Record]
+) -> dict[str, Any]:
+    """The proposal of a whole chain: ``reasons``, whether it is ``started``, and if not, why not.
+
+    Args:
+        reasons: one line each.
+        config: all settings.
+        location: of the workspace.
+        records: of its runs, oldest first.
+    """
+    refused = why_not(config.refresh, records, time.time())
+    if refused is None:
+        refused = _over_budget(config, location, records)
+    return {"reasons": list(reasons), "started": refused is None, "refused": refused}
+
+
+def why_not(refresh: RefreshConfig, records: Sequence[Record], now_s: float) -> str | None:
+    """Why no whole chain may be started now, whatever it would cost; None where it may.
+
+    Ages go by when runs began, by the clock then. One that says it begins in the future counts as
+    begun now: a clock that was wrong makes nothing happen more often.
+    """
+    if not refresh.may_train:
+        return "refresh.may_train is off: `corpusmith run` trains"
+    if not refresh.gpu_hours:
+        return "refresh.gpu_hours is 0, so there is no budget: set it, or `corpusmith run`"
+    recent_s = max(refresh.cooldown_days, 1.0) * _DAY_S
+    for record in whole_chains(records, RUNNING):
+        if _age_s(record, now_s) <= recent_s:
+            return f"run {record.get('run_id')} is training already"
+    for record in reversed(whole_chains(records, COMPLETED)):
+        days = _age_s(record, now_s) / _DAY_S
+        if days < refresh.cooldown_days:
+            return (
+                f"run {record.get('run_id')} began {days:.1f} days ago, refresh.cooldown_days is "
+                f"{refresh.cooldown_days:g}"
+            )
+    return None
+
+
+def spent_hours(records: Sequence[Record], now_s: float) -> float:
+    """Hours of training stages in whole chains that began in the last 30 days.
+
+    Of one that did not end well all of its seconds count: how long its last stage took is unknown.
+    """
+    recent = (
+        each
+        for each in records
+        if each.get("flow", WHOLE_CHAIN) == WHOLE_CHAIN
+        and _age_s(each, now_s) <= BUDGET_DAYS * _DAY_S
+    )
+    return sum(map(_training_s, recent)) / 3600
+
+
+def _over_budget(config: PipelineConfig, location: str, records: Sequence[Record]) -> str | None:
+    spent = spent_hours(records, time.time())
+    planned = plan_run(config, location, why=False)["stages"]
+    expected = sum(each["seconds"] for each in planned if each["stage"] in TRAINING_STAGES) / 3600
+    if spent + expected <= config.refresh.gpu_hours:
+        return None
+    return (
+        f"it would take about {expected:.2g} hours and {spent:.2g} were spent in {BUDGET_DAYS:g} "
+        f"days, refresh.gpu_hours is {config.refresh.gpu_hours:g}"
+    )
+
+
+def _training_s(record: Record) -> float:
+    made = record.get("artifacts", {})
+    stages = made if isinstance(made, Mapping) else {}
+    trained = sum(
+        float(stages[name].get("seconds", 0.0)) for name in TRAINING_STAGES if name in stages
+    )
+    if is_whole_chain(record) or state_of(record) == COMPLETED:
+        return trained
+    return max(trained, float(record.get("seconds", 0.0)))
+
+
+def _age_s(record: Record, now_s: float) -> float:
+    """Infinite where it is not known; 0 for what begins in the future."""
+    try:
+        began = datetime.datetime.fromisoformat(str(record.get("started_at")))
+    except ValueError:
+        return float("inf")
+    return max(now_s - began.timestamp(), 0.0)

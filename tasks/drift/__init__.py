@@ -1,0 +1,1 @@
+"""Measures whether the newest documents are still like those the embedder was examined on."""
