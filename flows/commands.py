@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import show, show_refresh, show_status
+from flows import show, show_erase, show_refresh, show_status
 from flows.config import load_config
 from flows.graph import STAGE_NAMES
 from flows.options import overrides
@@ -146,7 +146,8 @@ def verify(options: argparse.Namespace) -> Answer:
     if problems:
         more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
         raise ArtifactError(f"{problems[0]}{more}: the next run sets it aside and rebuilds it")
-    return {"artifacts": len(list(store.artifacts())), "problems": []}
+    artifacts = list(store.artifacts())
+    return {"artifacts": len(artifacts), "problems": [], "erased": store.erased(artifacts)}
 
 
 def gc(options: argparse.Namespace) -> Answer:
@@ -161,6 +162,19 @@ def gc(options: argparse.Namespace) -> Answer:
         "deleted": options.yes,
         "paths": [{"path": str(path), "bytes": size} for path, size in removed],
     }
+
+
+def erase(options: argparse.Namespace) -> Answer:
+    """``erase``."""
+    from flows.erase import erase_documents
+
+    return erase_documents(
+        Workspace.open_existing(options.workspace),
+        options.doc_ids,
+        yes=options.yes,
+        with_duplicates=options.with_duplicates,
+        reason=options.reason,
+    )
 
 
 def doctor(options: argparse.Namespace) -> Answer:
@@ -207,6 +221,7 @@ COMMANDS = {
     "lineage": Command(lineage, show.lineage),
     "verify": Command(verify, show.verify),
     "gc": Command(gc, show.gc),
+    "erase": Command(erase, show_erase.erase),
     "doctor": Command(doctor, show.doctor),
     "deploy": Command(deploy, show.deploy),
     "ui": Command(ui, show.nothing),

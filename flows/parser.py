@@ -120,6 +120,20 @@ def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:
         metavar="N",
         help="the current release and the N newest keep what they need (default: 3)",
     )
+    erase = _command(commands, "erase", "erase documents from all that the workspace holds")
+    erase.add_argument(
+        "doc_ids",
+        nargs="*",
+        metavar="DOC_ID",
+        help="documents, as ledger.parquet names them; none: end an erasure that was interrupted",
+    )
+    erase.add_argument("--yes", action="store_true", help="erase; without it nothing is touched")
+    erase.add_argument(
+        "--with-duplicates", action="store_true", help="near duplicates too; exact ones always go"
+    )
+    erase.add_argument(
+        "--reason", default="", metavar="TEXT", help="kept in the tombstone and the receipt"
+    )
     _command(commands, "doctor", "check this machine, installation and servers")
     deploy = _command(
         commands, "deploy", "register work pools and deployments with the server at PREFECT_API_URL"

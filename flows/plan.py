@@ -15,6 +15,7 @@ from tasks.store.identity import Identity, explain_difference
 from tasks.store.manifest import Manifest
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
+from tasks.tombstones import Tombstones, read_tombstones
 
 
 def plan_run(config: PipelineConfig, location: str, *, why: bool) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def plan_run(config: PipelineConfig, location: str, *, why: bool) -> dict[str, A
     check_paths(config.ingest)
     workspace = Workspace.at(location)
     store = Store(workspace, warn=lambda _: None)  # what is damaged would be made again
-    identities = _identities(config)
+    identities = _identities(config, read_tombstones(workspace))
     known = {name: _manifest(store, identity) for name, identity in identities.items()}
     costs = _costs(config, known, store)
     stages = [
@@ -55,11 +56,11 @@ def _costs(
     }
 
 
-def _identities(config: PipelineConfig) -> dict[StageName, Identity]:
+def _identities(config: PipelineConfig, erased: Tombstones) -> dict[StageName, Identity]:
     identities: dict[StageName, Identity] = {}
     for name in STAGE_NAMES:
         ids: dict[str, str] = {done: identities[done].input_id for done in identities}
-        identities[name] = identify(load_stage(name), getattr(config, name), ids)
+        identities[name] = identify(load_stage(name), getattr(config, name), ids, erased)
     return identities
 
 

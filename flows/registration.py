@@ -11,6 +11,7 @@ from flows.session import Session
 from flows.show import HEADLINES
 from tasks.release.model_card import CardFacts, model_card
 from tasks.release.release import Release
+from tasks.store.erased import read_erased
 
 CARD_FILE = "model_card.md"
 
@@ -41,6 +42,7 @@ def card_of(run: Session, release: Release, name: str) -> str:
     """The card, from what the run's stages have measured."""
     scores = run.store.folder_of(run.outcomes["evaluate"].ref)
     embedder = run.store.folder_of(release.embedder)
+    erased = read_erased(embedder)
     return model_card(
         CardFacts(
             name=name,
@@ -50,6 +52,7 @@ def card_of(run: Session, release: Release, name: str) -> str:
             scores=pq.read_table(scores / "scores.parquet").to_pylist(),
             differences=pq.read_table(scores / "differences.parquet").to_pylist(),
             embedder=_json(embedder / "embedder.json"),
+            learned_from_erased=bool(erased and erased.has_learned),
             encoder=_json(embedder / "config.json"),
             settings={
                 stage: run.store.get(stage, outcome.ref.input_id).manifest.identity.settings

@@ -125,6 +125,10 @@ def lineage(answer: Answer) -> None:
         inputs = ", ".join(link["inputs"])
         reads = f"  <- {inputs}" if inputs else ""
         console.print(f"{link['path']}{reads}{gone}", markup=False, highlight=False)
+        if erased := link.get("erased"):
+            learned = ", which it learned from" if erased["learned"] else ""
+            line = f"    {erased['num_documents']} documents erased since{learned}"
+            console.print(line, style="yellow", markup=False, highlight=False)
         for name, sha256 in link.get("sources", [])[:MAX_SOURCES]:
             console.print(f"    {name}  {sha256[:12]}", markup=False, highlight=False)
         if len(link.get("sources", [])) > MAX_SOURCES:
@@ -133,8 +137,14 @@ def lineage(answer: Answer) -> None:
 
 
 def verify(answer: Answer) -> None:
-    """That all is well; problems are an error of the command."""
-    Console().print(f"{answer['artifacts']} artifacts, every file as its manifest says")
+    """That all is well, and what was erased; problems are an error of the command."""
+    console = Console(soft_wrap=True)
+    console.print(f"{answer['artifacts']} artifacts, every file as its manifest says")
+    for each in answer["erased"]:
+        done = "is not finished: `corpusmith erase --yes` ends it" if each["is_pending"] else ""
+        what = f"{each['num_files']} files rewritten" if each["num_files"] else "marked"
+        line = f"{each['path']}: {each['num_documents']} documents erased, {what}"
+        console.print(f"{line}; {done}" if done else line, markup=False, highlight=False)
 
 
 def gc(answer: Answer) -> None:

@@ -14,6 +14,9 @@ def status(answer: Answer) -> None:
     console = Console(soft_wrap=True)
     console.print(_stage_table(answer))
     console.print(_run_table(answer))
+    if learned := [each["path"] for each in answer["artifacts"] if "learned_from_erased" in each]:
+        line = f"learned from documents erased since: {', '.join(learned)}"
+        console.print(line, style="yellow", markup=False, highlight=False)
     lines = (_published_line(answer), _refresh_line(answer["refresh"]), _disk_line(answer["disk"]))
     for line in filter(None, lines):
         console.print(line, markup=False, highlight=False)

@@ -15,6 +15,7 @@ from flows.graph import STAGE_NAMES
 from model.errors import ArtifactError
 from tasks.release.pointer import Release, current
 from tasks.store.artifact import Artifact
+from tasks.store.erased import read_erased
 from tasks.store.run_records import state_of
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -114,8 +115,10 @@ def _embeddings(store: Store, release: Release) -> Answer:
         return told | {"problem": str(error)}
     metrics = export.manifest.information.get("metrics", {})
     created_at = _created_at(export)
+    erased = read_erased(export.path)
+    num_erased = erased.num_documents if erased else 0
     return told | {
-        "num_documents": int(metrics.get("num_documents", 0)),
+        "num_documents": int(metrics.get("num_documents", 0)) - num_erased,
         "dim": int(metrics.get("dim", 0)),
         "created_at": created_at,
         "age_s": _age_s(created_at),
@@ -152,9 +155,12 @@ def _size(folder: Path) -> int:
 
 
 def _described(artifact: Artifact) -> Answer:
+    erased = read_erased(artifact.path)
     seconds = artifact.manifest.information.get("seconds")
     size = artifact.manifest.total_bytes
-    return {**artifact.ref.model_dump(mode="json"), "seconds": seconds, "bytes": size}
+    return {**artifact.ref.model_dump(mode="json"), "seconds": seconds, "bytes": size} | (
+        {"learned_from_erased": True} if erased and erased.has_learned else {}
+    )
 
 
 def _created_at(artifact: Artifact) -> str:

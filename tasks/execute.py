@@ -10,8 +10,9 @@ from model.errors import CorpusError
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, RemoteWorkers, Reporter, ShardMapper, Stage, StageContext
 from tasks.store.artifact import Artifact, ArtifactRef
-from tasks.store.identity import Identity
+from tasks.store.identity import ERASED_SOURCE, Identity
 from tasks.store.store import Store
+from tasks.tombstones import NO_TOMBSTONES, Tombstones, read_tombstones, refuse_unfinished
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,25 @@ class Outcome:
     metrics: Metrics
 
 
-def identify(stage: Stage, config: StageConfig, upstream_ids: Mapping[str, str]) -> Identity:
-    """The request's identity, known before any work. Hashes the user's files where it has any."""
+def identify(
+    stage: Stage,
+    config: StageConfig,
+    upstream_ids: Mapping[str, str],
+    erased: Tombstones = NO_TOMBSTONES,
+) -> Identity:
+    """The request's identity, known before any work. Hashes the user's files where it has any.
+
+    What was erased from the workspace belongs to it where the stage heeds that, once there is any.
+    """
+    sources = stage.sources(config) if stage.sources else None
+    if stage.heeds_erasures and erased.digest:
+        sources = [*(sources or []), [ERASED_SOURCE, erased.digest]]
     return Identity(
         stage=stage.name,
         version=stage.version,
         settings=config.identity(),
         inputs={name: upstream_ids[name] for name in stage.reads(config)},
-        sources=stage.sources(config) if stage.sources else None,
+        sources=sources,
     )
 
 
@@ -56,15 +68,20 @@ def execute(
 
     Raises:
         ArtifactError: an input is not there or damaged.
+        RequestError: an erasure is at work in the workspace, or did not end.
         CorpusmithError: whatever the stage's function refuses; nothing is committed then.
     """
     started = time.monotonic()
     inputs = {name: inputs[name] for name in stage.reads(config)}
-    identity = identify(stage, config, {name: ref.input_id for name, ref in inputs.items()})
+    refuse_unfinished(store.workspace)
+    erased = read_tombstones(store.workspace)
+    upstream_ids = {name: ref.input_id for name, ref in inputs.items()}
+    identity = identify(stage, config, upstream_ids, erased)
     found = store.find(identity, inputs)
     if found:
         return _outcome(found, reused=True, started=started)
     with store.lease(stage.name, identity.input_id) as lease:
+        refuse_unfinished(store.workspace)  # an erasure looks for leases after it has said so
         found = store.find(identity, inputs)  # another process may have made it meanwhile
         if found:
             return _outcome(found, reused=True, started=started)
@@ -79,10 +96,11 @@ def execute(
                 remote,
                 partial(_earlier, store, identity),
                 partial(store.newest, stage.name),
+                erased,
             )
             goes_on = any(staging.folder.iterdir())
             metrics = stage.run(context)
-            _refuse_changed_sources(stage, config, identity)
+            _refuse_changed_sources(stage, identity, identify(stage, config, upstream_ids, erased))
             information = {
                 "metrics": metrics,
                 "seconds": round(time.monotonic() - started, 3),
@@ -97,9 +115,9 @@ def _earlier(store: Store, identity: Identity) -> Path | None:
     return artifact.path if artifact else None
 
 
-def _refuse_changed_sources(stage: Stage, config: StageConfig, identity: Identity) -> None:
+def _refuse_changed_sources(stage: Stage, before: Identity, after: Identity) -> None:
     """What was read must be what the identity names, or the artifact would lie."""
-    if stage.sources and stage.sources(config) != identity.sources:
+    if before.sources != after.sources:
         raise CorpusError(f"{stage.name}: source files changed since the run began: run it again")
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from tasks.settings import StageConfig
 from tasks.store.artifact import Artifact
+from tasks.tombstones import NO_TOMBSTONES, Tombstones
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -90,6 +91,7 @@ class StageContext:
             user's files at most, if there is one.
         newest: the newest verified artifact of this stage that a predicate accepts, if there is
             one; to be read from only. What is taken from it must not change the result.
+        erased: what must not be taken in again.
     """
 
     config: Any
@@ -100,6 +102,7 @@ class StageContext:
     remote: RemoteWorkers | None = None
     earlier: Callable[[], Path | None] = lambda: None
     newest: Callable[[Callable[[Artifact], bool]], Artifact | None] = lambda suits: None
+    erased: Tombstones = NO_TOMBSTONES
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ class Stage:
         sources: what identifies inputs that are no artifacts (the user's files), as JSON.
         tracked_files: names of output files the tracker should keep a copy of, where it is written.
         quoting_files: the same for files that quote the user's text; only if the user allows it.
+        heeds_erasures: whether what was erased from the workspace changes its result.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Stage:
     sources: Callable[[StageConfig], Any] | None = None
     tracked_files: tuple[str, ...] = ()
     quoting_files: tuple[str, ...] = ()
+    heeds_erasures: bool = False
 
     def reads(self, config: StageConfig) -> tuple[str, ...]:
         """The stages whose artifacts it reads with these settings."""

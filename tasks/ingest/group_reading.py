@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tasks.ingest.reading.streams import ignore_progress
 from tasks.ingest.row_builder import RowBuilder
 from tasks.ingest.rows import row_schema
 from tasks.store.atomic import fsync_file, write_atomic
+from tasks.tombstones import NO_TOMBSTONES, Tombstones
 
 _DONE_NAME = "done.json"
 
@@ -42,6 +43,7 @@ class ReadTask:
         folder: where the parts go.
         frequent_lines: a file with the hashes of lines to remove, if any.
         read_before: by name of file, the committed parts that hold its rows.
+        erased: what must not be taken in again.
     """
 
     key: str
@@ -51,6 +53,7 @@ class ReadTask:
     folder: Path
     frequent_lines: Path | None
     read_before: dict[str, list[Part]]
+    erased: Tombstones = NO_TOMBSTONES
 
 
 @dataclass(frozen=True)
@@ -128,22 +131,39 @@ def _take_in(
     for leaf, found in read_source(source, task.config, task.folder, on_bytes):
         is_empty = False
         if isinstance(found, Refusal):
-            builder.refuse(source.name, leaf, document_name(leaf, found.number), found)
+            doc_id = document_name(leaf, found.number)
+            builder.refuse(source.name, leaf, doc_id, _unless_erased(found, doc_id, task.erased))
         else:
-            _judge(source.name, leaf, found, cleaner, builder)
+            _judge(source.name, leaf, found, cleaner, builder, task.erased)
         yield
     if is_empty:
         builder.refuse(source.name, source.name, source.name, Refusal(None, Reason.EMPTY))
 
 
-def _judge(file: str, leaf: str, record: Record, cleaner: Cleaner, builder: RowBuilder) -> None:
+def _judge(
+    file: str,
+    leaf: str,
+    record: Record,
+    cleaner: Cleaner,
+    builder: RowBuilder,
+    erased: Tombstones,
+) -> None:
     doc_id, candidate = cleaner.judge(record, leaf)
+    if not isinstance(candidate, Reason) and erased.cover(doc_id, candidate.content_sha256):
+        candidate = Reason.ERASED
     if isinstance(candidate, Reason):
         preview = record.preview or _start(record.text or "")
         refusal = Refusal(record.number, candidate, record.byte_offset, preview, record.num_bytes)
-        builder.refuse(file, leaf, doc_id, refusal)
+        builder.refuse(file, leaf, doc_id, _unless_erased(refusal, doc_id, erased))
     else:
         builder.add(file, leaf, record, candidate)
+
+
+def _unless_erased(refusal: Refusal, doc_id: str, erased: Tombstones) -> Refusal:
+    """The refusal; of what was erased nothing is quoted."""
+    if refusal.reason != Reason.ERASED and not erased.cover(doc_id):
+        return refusal
+    return replace(refusal, reason=Reason.ERASED, preview=b"")
 
 
 def _start(text: str) -> bytes:

@@ -14,6 +14,7 @@ from tasks.ingest.parts import Part
 from tasks.ingest.places.sources import UNREADABLE
 from tasks.ingest.prior import Prior, PriorPart
 from tasks.store.canonical import short_hash
+from tasks.tombstones import NO_TOMBSTONES, Tombstones
 
 # Settings that come into play only once all is read.
 _LATER = {
@@ -46,6 +47,7 @@ class Reading:
 
     Attributes:
         carried: files that cannot be read now, and stand as they were in an earlier corpus.
+        erased: what must not be taken in again.
         frequent_lines: a file with the hashes of lines to remove, and what stands for it in keys.
     """
 
@@ -53,6 +55,7 @@ class Reading:
     columns: Columns
     facts: Mapping[str, Facts]
     carried: frozenset[str] = frozenset()
+    erased: Tombstones = NO_TOMBSTONES
     frequent_lines: Path | None = None
     frequent_lines_key: str | None = None
 
@@ -125,6 +128,7 @@ def _task(
         folder=scratch / key,
         frequent_lines=reading.frequent_lines,
         read_before={name: prior.parts_by_file[name] for name in known},
+        erased=reading.erased,
     )
 
 

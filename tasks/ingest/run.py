@@ -65,7 +65,7 @@ def run(context: StageContext) -> Metrics:
         num_workers = choose_num_workers(config.num_workers, num_source_bytes)
         with Workers(1 if context.remote else num_workers) as workers:
             crew = Crew(workers, context.map_shards, progress, context.remote)
-            result = _make(sources, before, prior, config, output, crew)
+            result = _make(sources, before, prior, context, crew)
     except Exception:  # whatever went wrong, a file that changed meanwhile explains it better
         check_unchanged(sources)
         raise
@@ -96,16 +96,16 @@ def _make(
     sources: Sequence[Source],
     carried: Mapping[str, Source],
     prior: Prior,
-    config: IngestConfig,
-    output: Path,
+    context: StageContext,
     crew: Crew,
 ) -> _Result:
+    config, output = context.config, context.output
     scratch = output / _SCRATCH
     groups = grouped([carried.get(source.name, source) for source in sources])
     facts = take_stock(groups, prior, config, scratch, crew)
     columns = assign_columns(merged(facts.values()), config)
     lines = find_recurring_lines(groups, config, scratch, crew)
-    reading = Reading(config, columns, facts, frozenset(carried), *lines)
+    reading = Reading(config, columns, facts, frozenset(carried), context.erased, *lines)
     read = read_groups(groups, reading, prior, scratch, crew)
     parts = [part for group in read for part in group.parts]
     decisions = decide(parts, config, scratch / "signatures")

@@ -11,4 +11,5 @@ INGEST = Stage(
     sources=sources,
     tracked_files=("corpus.json",),
     quoting_files=("report.html",),
+    heeds_erasures=True,
 )

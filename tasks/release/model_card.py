@@ -31,6 +31,7 @@ class CardFacts:
         embedder: what ``embedder.json`` says.
         encoder: what ``config.json`` says.
         settings: of the stages, by stage, as far as they change what is made.
+        learned_from_erased: whether documents that it learned from have been erased since.
     """
 
     name: str
@@ -42,6 +43,7 @@ class CardFacts:
     embedder: Mapping[str, Any]
     encoder: Mapping[str, Any]
     settings: Mapping[str, Mapping[str, Any]]
+    learned_from_erased: bool = False
 
 
 def model_card(facts: CardFacts) -> str:
@@ -94,6 +96,9 @@ def _data(facts: CardFacts) -> Iterator[str]:
     number = _Numbers(facts.metrics, "ingest")
     yield "## Data"
     yield ""
+    if facts.learned_from_erased:
+        yield "It learned from documents that have been erased since: a new run makes another."
+        yield ""
     yield (
         f"{number('num_source_files')} source files, {number('num_read')} documents read, "
         f"{number('num_kept')} kept ({number('num_text_bytes')} bytes of text)."

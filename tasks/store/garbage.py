@@ -94,6 +94,11 @@ def old_staging(lookup: Lookup, before_s: float) -> Iterator[Garbage]:
             yield garbage
 
 
+def leftovers(lookup: Lookup) -> list[Garbage]:
+    """All that is neither an artifact nor work at hand, of whatever age; see `delete`."""
+    return [*_staging(lookup), *_quarantined(lookup)]
+
+
 def _staging(lookup: Lookup) -> Iterator[Garbage]:
     for attempt in _folders(lookup.workspace.staging, depth=3):
         stage, input_id = attempt.parent.parent.name, attempt.parent.name

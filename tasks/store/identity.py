@@ -11,6 +11,7 @@ __all__ = ["Identity", "canonical_json", "explain_difference", "input_id_of", "s
 
 STAGE_PATTERN = r"^[a-z][a-z0-9_-]*$"
 
+ERASED_SOURCE = "(erased documents)"  # among a corpus's sources, with what stands for them all
 _MAX_FILES_NAMED = 5
 _ABSENT = object()
 
@@ -95,14 +96,16 @@ def _input_reason(stage: str, upstream: str, before: Any, after: Any) -> str:
 
 def _source_reasons(old: Identity, new: Identity) -> list[str]:
     files = list(_changes(dict(_files(old.sources)), dict(_files(new.sources))))
+    erased = [f"{new.stage}: documents were erased" for name, *_ in files if name == ERASED_SOURCE]
+    files = [change for change in files if change[0] != ERASED_SOURCE]
     lines = [f"{new.stage}: source file {name} {_fate(a, b)}" for name, a, b in files]
     if len(lines) > _MAX_FILES_NAMED:
         more = len(lines) - _MAX_FILES_NAMED
         lines[_MAX_FILES_NAMED:] = [f"{new.stage}: {more} more source files changed"]
     others = _changes(_flat({"sources": old.sources}), _flat({"sources": new.sources}))
-    if not lines:
+    if not lines and not erased:
         lines = [f"{new.stage}: {name}: {_shown(a)} -> {_shown(b)}" for name, a, b in others]
-    return lines
+    return erased + lines
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

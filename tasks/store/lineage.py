@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError
+from tasks.store.erased import read_erased
 from tasks.store.identity import stage_of_input
 from tasks.store.lookup import Lookup
 
@@ -21,7 +22,8 @@ def lineage_of(lookup: Lookup, path: Path) -> list[Link]:
     Returns:
         JSON values: ``stage, input_id, content_id, path, inputs`` (upstream stage -> input_id),
         ``present`` (False where the artifact was deleted or replaced since), and ``sources``
-        where the stage read the user's files.
+        where the stage read the user's files; ``erased`` (num_documents, files, learned) where
+        documents were erased from it or it learned from such.
 
     Raises:
         RequestError: `path` does not exist or lies in no artifact of this workspace.
@@ -60,6 +62,12 @@ def _link(
     link |= {"inputs": dict(manifest.identity.inputs), "present": True}
     if manifest.identity.sources is not None:
         link["sources"] = manifest.identity.sources
+    if erased := read_erased(artifact.path):
+        link["erased"] = {
+            "num_documents": erased.num_documents,
+            "files": sorted(erased.files),
+            "learned": erased.has_learned,
+        }
     return link, [
         (stage_of_input(name), entry.input_id, entry.content_id)
         for name, entry in manifest.inputs.items()

@@ -72,14 +72,13 @@ class Lookup:
             return None
         try:
             artifact = self.read(identity.stage, identity.input_id)
+            reasons = stale_inputs(artifact.manifest, inputs) or flaws_of(artifact, self.memory)
+            if not reasons:
+                return artifact
         except (FormatError, UnreadableError):
             raise
         except ArtifactError as error:
             reasons = [str(error)]
-        else:
-            reasons = stale_inputs(artifact.manifest, inputs) or flaws_of(artifact, self.memory)
-            if not reasons:
-                return artifact
         place = set_aside(self.workspace, folder, seen, reasons)
         if place:
             self._tell(folder, reasons, place)

@@ -15,6 +15,7 @@ from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
+from tasks.store.erased import ERASED_NAME
 from tasks.store.errors import DiskFullError
 from tasks.store.hashing import of_each, sha256_of, walk, walk_folders
 from tasks.store.identity import Identity
@@ -180,7 +181,7 @@ def _seal_file(path: Path) -> str:
 def _refuse_misfits(folder: Path, name: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ArtifactError(f"{folder / name} is no plain file; an artifact holds nothing else")
-    if name == MANIFEST_NAME or name.endswith(PART_SUFFIX):
+    if name in (MANIFEST_NAME, ERASED_NAME) or name.endswith(PART_SUFFIX):
         raise ArtifactError(f"{folder / name} has a name that the store keeps for itself")
 
 

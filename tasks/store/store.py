@@ -13,17 +13,20 @@ How a stage uses it::
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, RequestError
 from tasks.store.artifact import Artifact, ArtifactRef
-from tasks.store.garbage import KEPT_RELEASES, delete, find_garbage, sized
+from tasks.store.erased import read_erased
+from tasks.store.garbage import KEPT_RELEASES, delete, find_garbage, leftovers, sized
 from tasks.store.identity import Identity
 from tasks.store.lease import PACE, Lease, Pace, hold_lease
 from tasks.store.lineage import Link, lineage_of
 from tasks.store.lookup import lookup_of
+from tasks.store.run_records import is_going_on_here
 from tasks.store.staging import Staging
 from tasks.store.workspace import Workspace
 
@@ -164,6 +167,19 @@ class Store:
         """Whether someone may be working on a request of the stage, as far as one look can tell."""
         return self._lookup.is_at_work(stage)
 
+    def refuse_others(self) -> None:
+        """See that nobody works in the workspace, as far as one look can tell.
+
+        Raises:
+            RequestError: someone does.
+        """
+        going_on = [run["run_id"] for run in self.workspace.runs() if is_going_on_here(run)]
+        if going_on or self._lookup.is_at_work():
+            who = f"run {going_on[-1]}" if going_on else "another process"
+            raise RequestError(
+                f"{self.workspace.location}: {who} is at work: wait until it ends, or stop it"
+            )
+
     def staging(self, lease: Lease) -> Staging:
         """The folder to work in, with what an earlier attempt at the request left."""
         return Staging(self._lookup, lease)
@@ -235,6 +251,35 @@ class Store:
         garbage = find_garbage(self._lookup, older_than_days, keep_releases)
         found = [(each, sized(each)) for each in garbage]
         return [size for each, size in found if dry_run or delete(self._lookup, each)]
+
+    def erased(self, artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
+        """What was erased from artifacts, JSON values; those that lost nothing are left out.
+
+        Raises:
+            ArtifactError: what says so is damaged.
+        """
+        found = ((each.ref.path, read_erased(each.path)) for each in artifacts)
+        return [
+            {
+                "path": path,
+                "num_documents": erased.num_documents,
+                "num_files": len(erased.files),
+                "learned": erased.has_learned,
+                "is_pending": erased.is_pending,
+            }
+            for path, erased in found
+            if erased
+        ]
+
+    def leftovers(self) -> list[tuple[Path, int]]:
+        """Folders of unfinished work and of what was set aside, with their bytes; see
+        `delete_leftovers`."""
+        return [sized(each) for each in leftovers(self._lookup)]
+
+    def delete_leftovers(self) -> list[tuple[Path, int]]:
+        """Delete those folders; returns what has gone."""
+        found = [(each, sized(each)) for each in leftovers(self._lookup)]
+        return [size for each, size in found if delete(self._lookup, each)]
 
     def _flaws(self, artifact: Artifact) -> list[str]:
         try:

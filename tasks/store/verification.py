@@ -5,13 +5,15 @@ import os
 import stat
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.store.artifact import Artifact
+from tasks.store.erased import ERASED_NAME, Content, contents_of, read_erased
 from tasks.store.errors import UnreadableError
 from tasks.store.hashing import of_each, sha256_of, walk
-from tasks.store.manifest import MANIFEST_NAME, FileEntry
+from tasks.store.manifest import MANIFEST_NAME
 
 # A file changed twice within one tick of the file system's clock can carry one and the same time,
 # so files this young are read again next time.
@@ -42,20 +44,23 @@ class Memory:
 def flaws_of(artifact: Artifact, memory: Memory | None = None) -> list[str]:
     """What is wrong with the artifact's files, one line each by name; empty when it is whole.
 
-    Reads every byte, on several threads, unless `memory` knows the folder as it is.
+    Files that an erasure rewrote must be what it made of them. Reads every byte, on several
+    threads, unless `memory` knows the folder as it is.
 
     Raises:
         UnreadableError: a file cannot be read for a reason that is no damage.
+        ArtifactError: what was erased from it is said by a file that is damaged.
     """
     statuses = _statuses(artifact.path)
     signature = _signature(statuses)
     if memory and memory.knows(artifact.path, signature):
         return []
-    statuses.pop(MANIFEST_NAME, None)
-    listed = {file.name: file for file in artifact.manifest.files}
+    for name in (MANIFEST_NAME, ERASED_NAME):
+        statuses.pop(name, None)
+    listed = contents_of(artifact.manifest, read_erased(artifact.path))
     flaws = [f"{name} is missing" for name in listed.keys() - statuses.keys()]
     flaws += [f"{name} is not in the manifest" for name in statuses.keys() - listed.keys()]
-    present = [file for name, file in listed.items() if name in statuses]
+    present = {name: contents for name, contents in listed.items() if name in statuses}
     flaws += _size_flaws(present, statuses)
     if not flaws:
         flaws = _content_flaws(artifact.path, present)
@@ -78,23 +83,25 @@ def _signature(statuses: dict[str, os.stat_result]) -> Signature:
     )
 
 
-def _size_flaws(files: list[FileEntry], statuses: dict[str, os.stat_result]) -> list[str]:
+def _size_flaws(
+    files: Mapping[str, Sequence[Content]], statuses: Mapping[str, os.stat_result]
+) -> list[str]:
     flaws = []
-    for file in files:
-        status = statuses[file.name]
+    for name, contents in files.items():
+        status = statuses[name]
         if not stat.S_ISREG(status.st_mode):
-            flaws.append(f"{file.name} is no plain file")
-        elif status.st_size != file.bytes:
-            flaws.append(f"{file.name} has {status.st_size} bytes instead of {file.bytes}")
+            flaws.append(f"{name} is no plain file")
+        elif status.st_size not in {content.bytes for content in contents}:
+            flaws.append(f"{name} has {status.st_size} bytes instead of {contents[-1].bytes}")
     return flaws
 
 
-def _content_flaws(folder: Path, files: list[FileEntry]) -> list[str]:
-    digests = of_each(_digest_or_flaw, [folder / file.name for file in files])
+def _content_flaws(folder: Path, files: Mapping[str, Sequence[Content]]) -> list[str]:
+    digests = of_each(_digest_or_flaw, [folder / name for name in files])
     return [
-        f"{file.name} {digest if ' ' in digest else 'has other content than was committed'}"
-        for file, digest in zip(files, digests, strict=True)
-        if digest != file.sha256
+        f"{name} {digest if ' ' in digest else 'has other content than was committed'}"
+        for (name, contents), digest in zip(files.items(), digests, strict=True)
+        if digest not in {content.sha256 for content in contents}
     ]
 
 

@@ -66,7 +66,7 @@ def write_files(
             "name": source.name,
             "sha256": source.sha256,
             "num_bytes": source.num_bytes,
-            **_counts(accounts[source.name]),
+            **file_counts(accounts[source.name]),
             "counts": json.dumps(dict(sorted(group.counts.get(source.name, {}).items()))),
             "carried_over": source.name in carried,
             "key": group.file_keys[source.name],
@@ -79,7 +79,8 @@ def write_files(
     pq.write_table(table, folder / FILES_NAME, compression="zstd", write_page_checksum=True)
 
 
-def _counts(found: Counter[str]) -> dict[str, Any]:
+def file_counts(found: Counter[str]) -> dict[str, Any]:
+    """Of one file, how many documents were read and of each status, and reasons."""
     statuses = {status: found[status] for status in (KEPT, DUPLICATE, DROPPED, QUARANTINED)}
     reasons = {
         name.removeprefix("reason "): number

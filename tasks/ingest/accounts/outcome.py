@@ -72,7 +72,7 @@ def _empty_split(split: str, accounts: Accounts, config: IngestConfig) -> str:
 def metrics(accounts: Accounts, num_source_files: int, num_source_bytes: int) -> Metrics:
     """The stage's final numbers."""
     values = {
-        **_counts(accounts),
+        **counts(accounts),
         "num_text_bytes": accounts.num_text_bytes.total(),
         "num_source_files": num_source_files,
         "num_source_bytes": num_source_bytes,
@@ -97,7 +97,7 @@ def summary(
     values: dict[str, Any] = {
         "num_documents": {split: accounts.num_documents[split] for split in SPLITS},
         "num_text_bytes": {split: accounts.num_text_bytes[split] for split in SPLITS},
-        **_counts(accounts),
+        **counts(accounts),
         "reasons": dict(sorted(accounts.reasons.items())),
         "cleaned": dict(sorted(cleaned.items())),
         "carried_over": list(carried_over),
@@ -113,7 +113,8 @@ def summary(
     return json.dumps(values, indent=2, ensure_ascii=False) + "\n"
 
 
-def _counts(accounts: Accounts) -> dict[str, int]:
+def counts(accounts: Accounts) -> dict[str, int]:
+    """How many documents were read, and of each status."""
     return {
         "num_read": accounts.statuses.total(),
         "num_kept": accounts.statuses[KEPT],

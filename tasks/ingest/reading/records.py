@@ -15,6 +15,7 @@ class Reason(StrEnum):
     BEYOND_TRAIN_FRAC = "beyond_train_frac"
     BOILERPLATE = "boilerplate"
     EMPTY = "empty"
+    ERASED = "erased"
     REDIRECT = "redirect"
     REPETITIVE = "repetitive"
     TOO_FEW_WORDS = "too_few_words"
@@ -22,6 +23,7 @@ class Reason(StrEnum):
     TOO_MANY_SYMBOLS = "too_many_symbols"
     TOO_MANY_WORDS = "too_many_words"
     TOO_SHORT = "too_short"
+    TWIN_ERASED = "twin_erased"  # what was kept for it was erased since
     UNSUPPORTED = "unsupported"
     # Quarantined: a defect.
     ARCHIVE_LINK = "archive_link"
@@ -69,6 +71,7 @@ _DROPS = frozenset(
         Reason.BEYOND_TRAIN_FRAC,
         Reason.BOILERPLATE,
         Reason.EMPTY,
+        Reason.ERASED,
         Reason.REDIRECT,
         Reason.REPETITIVE,
         Reason.TOO_FEW_WORDS,
@@ -76,6 +79,7 @@ _DROPS = frozenset(
         Reason.TOO_MANY_SYMBOLS,
         Reason.TOO_MANY_WORDS,
         Reason.TOO_SHORT,
+        Reason.TWIN_ERASED,
         Reason.UNSUPPORTED,
     }
 )
