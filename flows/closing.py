@@ -47,7 +47,7 @@ def _published(workspace: Workspace, record: dict[str, Any]) -> str:
     """What stays where it is while releases come and go; in a bucket, where there are no links,
     this release's."""
     if workspace.bucket:
-        return f"{workspace.location}/{record['artifacts']['export']['path']}"
+        return f"{workspace.location}/{record['release']['export']['path']}"
     return str(workspace.published / "embeddings")
 
 

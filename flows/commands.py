@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flows import show, show_erase, show_refresh, show_status
+from flows import show, show_erase, show_refresh, show_release, show_status
 from flows.config import load_config
 from flows.graph import STAGE_NAMES
 from flows.options import overrides
@@ -102,19 +102,10 @@ def embed(options: argparse.Namespace) -> Answer:
 
 
 def release(options: argparse.Namespace) -> Answer:
-    """``release list``."""
-    from tasks.release.pointer import current, releases
+    """``release list | compare A B | rollback [ID] | align [NEW OLD]``."""
+    from flows.releases import answer_release
 
-    workspace = Workspace.open_existing(options.workspace)
-    store = Store(workspace)
-    published = current(workspace)
-    return {
-        "current": published.id if published else None,
-        "releases": [
-            each.model_dump(mode="json") | {"present": store.has(each.export)}
-            for each in releases(workspace)
-        ],
-    }
+    return answer_release(options)
 
 
 def status(options: argparse.Namespace) -> Answer:
@@ -216,7 +207,7 @@ COMMANDS = {
     "search": Command(search, show.search),
     "explain": Command(explain, show.explain),
     "embed": Command(embed, show.embed),
-    "release": Command(release, show.release),
+    "release": Command(release, show_release.release),
     "status": Command(status, show_status.status),
     "lineage": Command(lineage, show.lineage),
     "verify": Command(verify, show.verify),

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -17,6 +17,7 @@ from tasks.export.config import ExportConfig
 from tasks.ingest.config import IngestConfig
 from tasks.pretrain.config import PretrainConfig
 from tasks.probe.config import ProbeConfig
+from tasks.release.margin import DEFAULT_MARGIN
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.vocab.config import VocabConfig
@@ -70,6 +71,26 @@ class WorkersConfig(BaseModel):
         return dask
 
 
+class ReleaseConfig(BaseModel):
+    """When a run replaces what is published. Changes no result, so it is part of no identity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    publish: Literal["better", "always", "never"] = Field(
+        "better",
+        description="whether another embedder than the released one is published: better = if a "
+        "trial on documents that both hold out says so, always = without a trial, never = it is "
+        "only registered; a first release, and new embeddings by the released embedder, always are",
+    )
+    margin: float = Field(
+        DEFAULT_MARGIN,
+        gt=0,
+        lt=1,
+        description="of recall@1: an embedder that may be worse by this much counts as worse, "
+        "however well it does on new documents",
+    )
+
+
 class NotifyConfig(BaseModel):
     """Who is told of runs that failed and of new releases."""
 
@@ -119,6 +140,7 @@ class PipelineConfig(BaseModel):
     privacy: PrivacyConfig = PrivacyConfig()
     tracking: TrackingConfig = TrackingConfig()
     workers: WorkersConfig = WorkersConfig()
+    release: ReleaseConfig = ReleaseConfig()
     notify: NotifyConfig = NotifyConfig()
 
 

@@ -101,8 +101,23 @@ def _add_release_commands(commands: "_Commands[_Parser]") -> None:
     embed.add_argument(
         "--dim", type=int, metavar="N", help="cut vectors to N numbers (default: all of them)"
     )
-    release = _command(commands, "release", "what is published")
-    release.add_argument("action", choices=["list"], help="list: every release, newest first")
+    _add_release(commands)
+
+
+def _add_release(commands: "_Commands[_Parser]") -> None:
+    release = _command(commands, "release", "what is published, what was, and the way back")
+    release.add_argument(
+        "action",
+        choices=["list", "compare", "rollback", "align"],
+        help="list: every release and every switch; compare A B: two of them; rollback [ID]: make "
+        "the one before, or ID, current again; align [NEW OLD]: rotate the vectors of NEW "
+        "(default: the current one) into the space of OLD (default: the one before)",
+    )
+    release.add_argument("ids", nargs="*", type=int, metavar="ID", help="of releases")
+    release.add_argument("--onto", type=int, metavar="ID", help="of align: the same as OLD")
+    release.add_argument(
+        "--output", metavar="DIR", help="of align: a folder to be made, for a copy of the result"
+    )
 
 
 def _add_workspace_commands(commands: "_Commands[_Parser]") -> None:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from prefect import Flow, flow, tags, task
-from prefect.cache_policies import NO_CACHE
+from prefect import Flow, flow, tags
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import stages
+from flows.announce import announce
 from flows.config import PipelineConfig
 from flows.dask_cluster import dask_workers
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
@@ -19,13 +19,12 @@ from flows.graph import ARTIFACT, StageName, stages_for, upstream_of
 from flows.links import flow_run_tags
 from flows.notify import tell_of_failure, tell_of_release
 from flows.perform import run_name
+from flows.publication import publish_release
 from flows.registration import register
 from flows.session import Session, describe_outcome, session
 from flows.twin import older_twin
-from tasks.release.pointer import Release, current, publish
 from tasks.store.artifact import ArtifactRef
 
-MODEL_NAME = "corpusmith-embedder"
 FLOWS: dict[StageName, Flow[..., Any]] = {
     "ingest": stages.ingest,
     "vocab": stages.vocab,
@@ -73,11 +72,7 @@ def pipeline(
             made = run_stages(config, workspace, until, run)
         record = describe(run, flow_run_id)
         if until is None:
-            before = current(run.workspace)
-            release = publish_release(run, made)
-            record["release"] = release.model_dump(mode="json")
-            if before is None or before.id != release.id:
-                tell_of_release(config.notify.block, run, release)
+            record |= publish_made(config, run, made)
         run.record |= record
         return record
 
@@ -134,17 +129,29 @@ def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
     }
 
 
-def publish_release(run: Session, made: dict[StageName, ArtifactRef]) -> Release:
-    """Switch the published pointer to this run's embedder and export, as a Prefect task.
+def publish_made(
+    config: PipelineConfig, run: Session, made: dict[StageName, ArtifactRef]
+) -> dict[str, Any]:
+    """Publish what was made, or refuse it, and let everybody know.
 
-    The tracker's alias follows the pointer, so it is set after it, and again by every run.
+    The tracker's aliases follow the pointer, so they are set after it, and again by every run.
+
+    Returns:
+        Of the record: the current release, why the challenger was refused if it was, and the trial
+        if there was one.
     """
-
-    @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
-    def switch() -> Release:
-        scores = run.outcomes["evaluate"].metrics
-        return publish(run.workspace, embedder=made["tune"], export=made["export"], scores=scores)
-
-    release = switch()
-    register(run, release, MODEL_NAME)
-    return release
+    done = publish_release(run, made, config)
+    record: dict[str, Any] = {"release": done.release.model_dump(mode="json")}
+    if done.refused:
+        record["refused"] = done.refused
+        reasons = "; ".join(done.refused["reasons"])
+        run.warn(f"not published, release {done.release.id} stays: {reasons}")
+    register(run, done.release, done.refused)
+    if done.is_switch:
+        before = done.before.id if done.before else None
+        announce(run.workspace, done.release, "published", before, run.warn)
+        tell_of_release(config.notify.block, run, done.release)
+    return record | {
+        "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
+        "metrics": run.metrics,
+    }

@@ -1,6 +1,7 @@
 """Registers a released embedder with the tracker, its model card beside it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +11,58 @@ from flows.links import harmless
 from flows.session import Session
 from flows.show import HEADLINES
 from tasks.release.model_card import CardFacts, model_card
-from tasks.release.release import Release
+from tasks.release.release import MODEL_NAME, Release
+from tasks.store.artifact import ArtifactRef
 from tasks.store.erased import read_erased
 
 CARD_FILE = "model_card.md"
 
 
-def register(run: Session, release: Release, name: str) -> None:
-    """Make the release's embedder a version of the registered model, and the champion.
+def register(run: Session, release: Release, refused: Mapping[str, Any] | None = None) -> None:
+    """Make what the run made a version of the registered model, and the release the champion.
 
-    The alias follows the published pointer, so this comes after it, in every run.
+    The alias follows the published pointer, so this comes after it, in every run. A challenger that
+    was refused is a version too, named by the alias ``challenger``, and its description says why.
     """
-    metadata = {"content_id": release.embedder.content_id, "release": str(release.id)}
+    if refused:
+        _register_challenger(run, refused)
+        folder = run.store.folder_of(release.embedder)
+        run.tracker.register_embedder(folder, MODEL_NAME, release.registered_as)
+    else:
+        _register_released(run, release)
+    run.tracker.set_champion(MODEL_NAME, release.registered_as)
+
+
+def _register_released(run: Session, release: Release) -> None:
     card = ""
     with harmless("the model card could not be written", run.warn):
-        card = card_of(run, release, name)
+        card = card_of(run, release, MODEL_NAME)
         _keep(run, card)
+    _register(run, release.embedder, release.registered_as, card)
+
+
+def _register_challenger(run: Session, refused: Mapping[str, Any]) -> None:
+    embedder = ArtifactRef.model_validate(refused["embedder"])
+    against = str(refused["against"])
+    metadata = {"content_id": embedder.content_id, "refused_against": against}
+    reasons = "\n".join(f"- {reason}" for reason in refused["reasons"])
+    card = f"# {MODEL_NAME}, not published against release {against}\n\n{reasons}\n"
+    run.tracker.tag("corpusmith.refused_against", against)
+    run.tracker.tag("mlflow.note.content", card)
+    _register(run, embedder, metadata, card)
+    run.tracker.set_challenger(MODEL_NAME, metadata)
+
+
+def _register(run: Session, embedder: ArtifactRef, metadata: dict[str, str], card: str) -> None:
     corpus = run.outcomes["ingest"].ref
     run.tracker.register_embedder(
-        run.store.folder_of(release.embedder),
-        name,
+        run.store.folder_of(embedder),
+        MODEL_NAME,
         metadata,
         card=card,
         metrics=main_metrics(run),
         dataset=("corpus", corpus.content_id),
     )
-    run.tracker.set_champion(name, metadata)
 
 
 def card_of(run: Session, release: Release, name: str) -> str:

@@ -27,6 +27,7 @@ HEADLINES = {  # what a reader wants of each stage, at most three numbers
     "evaluate": ("half_document_recall_at_1",),
     "export": ("num_documents", "dim", "documents_per_second"),
     "drift": ("num_new_documents", "num_documents", "num_reference_documents"),
+    "trial": ("both_recall_at_1_difference", "new_recall_at_1_difference"),
 }
 FIRST_MEASURES = frozenset({"recall_at_1", "accuracy", "spearman", "ndcg_at_10"})
 
@@ -40,6 +41,11 @@ def run(answer: Answer) -> None:
     for search_answer in answer.get("searches", []):
         search(search_answer)
     console.print(_where(answer))
+    if refused := answer.get("refused"):
+        against = refused["against"]
+        console.print(f"not published: release {against} stays current", style="bold yellow")
+        for reason in refused["reasons"]:
+            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def search(answer: Answer) -> None:
@@ -104,17 +110,6 @@ def embed(answer: Answer) -> None:
     else:
         for row in answer["documents"]:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def release(answer: Answer) -> None:
-    """Every release, newest first; the current one is marked."""
-    console = Console()
-    if not answer["releases"]:
-        console.print("nothing is published yet: `corpusmith run` publishes")
-    for each in answer["releases"]:
-        mark = "*" if each["id"] == answer["current"] else " "
-        gone = "" if each["present"] else "  (no longer here)"
-        console.print(f"{mark} {each['id']}  {each['export']['path']}{gone}", markup=False)
 
 
 def lineage(answer: Answer) -> None:

@@ -106,6 +106,26 @@ def nearest(blocks: Iterable[Floats], num_nearest: int) -> Counts:
     return np.concatenate(found)
 
 
+def shared_frac(first_QK: Counts, second_QK: Counts) -> Floats:
+    """Of each query's neighbours in one space, the fraction that are neighbours in the other too.
+
+    Args:
+        first_QK, second_QK: int64, numbers of candidates, different ones in each row, and as many
+            in both.
+
+    Returns:
+        float64 in [0, 1] for each query.
+
+    Raises:
+        ValueError: the two are not of one shape.
+    """
+    if first_QK.shape != second_QK.shape:
+        raise ValueError(f"{first_QK.shape} and {second_QK.shape} neighbours cannot be compared")
+    shared_QKK = first_QK[:, :, None] == second_QK[:, None, :]
+    shares_Q: Floats = shared_QKK.any(axis=2).mean(axis=1)
+    return shares_Q
+
+
 def recall_of_relevant(relevance_QK: Floats, num_relevant_Q: Counts) -> Floats:
     """Of the candidates relevant to each query, the fraction among its K best.
 

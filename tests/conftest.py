@@ -20,6 +20,7 @@ FIRST = (
     "test_workers.py",
     "test_chain.py",
     "test_refresh.py",
+    "test_gate.py",
     "test_compose.py",
     "test_forecast_command.py",
     "test_ranks_stage.py",

@@ -17,12 +17,14 @@ class CommonDocuments:
 
     Attributes:
         hashes: content_sha256 of those that are test in both.
+        unknown: content_sha256 of those that the other corpus has not.
         num_common: how many those are.
         num_learned: those that stand in the other's train or validation split.
         num_unknown: those that the other corpus has not.
     """
 
     hashes: frozenset[bytes]
+    unknown: frozenset[bytes]
     num_common: int
     num_learned: int
     num_unknown: int
@@ -44,9 +46,12 @@ def common_documents(ours: Corpus, theirs: Corpus) -> CommonDocuments:
         asked.pop(sha256, None)
     learned = asked.keys() & _hashes(theirs, is_test=False)
     common = (asked.keys() & _hashes(theirs, is_test=True)) - learned
+    unknown = asked.keys() - learned - common
     num_common, num_learned = (sum(asked[each] for each in kind) for kind in (common, learned))
     num_unknown = asked.total() - num_common - num_learned
-    return CommonDocuments(frozenset(common), num_common, num_learned, num_unknown)
+    return CommonDocuments(
+        frozenset(common), frozenset(unknown), num_common, num_learned, num_unknown
+    )
 
 
 def _hashes(corpus: Corpus, *, is_test: bool) -> Iterator[bytes]:

@@ -1,12 +1,12 @@
 """Switches what is published: the release is written first, the pointer to it last.
 
 ``published/releases/000001.json``  every release there was, never changed
+``published/switches/000001.json``  every switch of the pointer, written before it
 ``published/current.json``          the current one, whole; replaced by one rename, in a bucket by
                                     one compare-and-swap
 ``published/embeddings``            a link to its export; follows the pointer
 """
 
-import datetime
 from collections.abc import Mapping
 
 from model.errors import ArtifactError, RequestError
@@ -14,12 +14,24 @@ from tasks.release.link import point_link, refuse_blocked_link
 from tasks.release.lock import publishing
 from tasks.release.release import Release
 from tasks.release.shelf import Shelf, shelf_of
+from tasks.release.switches import Kind, Switch, happened, way_back
 from tasks.store.artifact import Artifact, ArtifactRef, artifact_path
 from tasks.store.canonical import plain_json
+from tasks.store.run_records import utc_now
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
-__all__ = ["Release", "current", "flaws_of_current", "publish", "releases"]
+__all__ = [
+    "Release",
+    "current",
+    "flaws_of",
+    "flaws_of_current",
+    "history",
+    "publish",
+    "released",
+    "releases",
+    "roll_back",
+]
 
 
 def current(workspace: Workspace) -> Release | None:
@@ -38,6 +50,31 @@ def releases(workspace: Workspace) -> list[Release]:
         ArtifactError: one of them is damaged or of a newer format.
     """
     return shelf_of(workspace).releases()
+
+
+def released(workspace: Workspace, release_id: int) -> Release:
+    """The release of that id.
+
+    Raises:
+        RequestError: there was none.
+        ArtifactError: a release is damaged or of a newer format.
+    """
+    known = {each.id: each for each in releases(workspace)}
+    if release_id not in known:
+        there = ", ".join(map(str, sorted(known))) or "none yet"
+        raise RequestError(f"{workspace.location}: there was no release {release_id}: {there}")
+    return known[release_id]
+
+
+def history(workspace: Workspace) -> list[Switch]:
+    """Every switch of the pointer, publications and rollbacks, oldest first.
+
+    Raises:
+        ArtifactError: the pointer or a switch is damaged or of a newer format.
+    """
+    shelf = shelf_of(workspace)
+    now, _ = shelf.current()
+    return happened(shelf.switches(), now.id if now else None)
 
 
 def publish(
@@ -83,11 +120,81 @@ def publish(
             release = _known(shelf, embedder, export) or _record(
                 shelf, embedder, export, corpus, plain_json(scores or {}, "scores")
             )
-            if shelf.switch(release, tag):
+            if _switched(shelf, "published", release, before, tag):
                 break
         if not workspace.bucket:
             point_link(workspace, release)
     return release
+
+
+def roll_back(workspace: Workspace, release_id: int | None = None) -> Release:
+    """Make an earlier release current again; the releases and their history stay.
+
+    Rolling back to what is current already only puts right a link left behind by a crash.
+
+    Args:
+        workspace: where they lie.
+        release_id: which one; None = what was current before the current one was published.
+
+    Returns:
+        The current release.
+
+    Raises:
+        RequestError: there was no such release, or nothing to go back to, or a folder of the
+            user's is in the way of the link.
+        ArtifactError: what it names is gone or damaged; every byte of it is read.
+    """
+    target = released(workspace, release_id) if release_id is not None else _before(workspace)
+    _refuse_damaged(workspace, target)
+    shelf = shelf_of(workspace)
+    with publishing(workspace):
+        while True:
+            now, tag = shelf.current()
+            refuse_blocked_link(workspace)
+            if now and now.id == target.id:
+                break
+            if _switched(shelf, "rolled_back", target, now, tag):
+                break
+        if not workspace.bucket:
+            point_link(workspace, target)
+    return target
+
+
+def _before(workspace: Workspace) -> Release:
+    now = current(workspace)
+    if now is None:
+        raise RequestError(f"nothing is published in {workspace.location}: there is no way back")
+    known = [each.id for each in releases(workspace)]
+    back = way_back(history(workspace), known, now.id)
+    if not back:
+        raise RequestError(
+            f"{workspace.location}: no release came before release {now.id}: name one to go to"
+        )
+    return released(workspace, back[0])
+
+
+def _refuse_damaged(workspace: Workspace, release: Release) -> None:
+    store = Store(workspace)
+    for ref in filter(None, (release.embedder, release.export, release.corpus)):
+        flaws = _flaws(workspace, ref) or store.damage_of(ref)
+        if flaws:
+            raise ArtifactError(
+                f"release {release.id} cannot be gone back to: {flaws[0]}; what is current stays"
+            )
+
+
+def _switched(shelf: Shelf, kind: Kind, to: Release, before: Release | None, tag: str) -> bool:
+    """Write the switch, then move the pointer; False where another was first."""
+    switch = Switch(
+        number=shelf.last_number() + 1,
+        kind=kind,
+        release=to.id,
+        before=before.id if before else None,
+        at=utc_now(),
+    )
+    while not shelf.note(switch):  # another publisher was first with the number
+        switch = switch.model_copy(update={"number": switch.number + 1})
+    return shelf.switch(to, tag)
 
 
 def flaws_of_current(workspace: Workspace) -> list[str]:
@@ -99,8 +206,11 @@ def flaws_of_current(workspace: Workspace) -> list[str]:
         ArtifactError: the pointer is damaged or of a newer format.
     """
     release = current(workspace)
-    if release is None:
-        return []
+    return flaws_of(workspace, release) if release else []
+
+
+def flaws_of(workspace: Workspace, release: Release) -> list[str]:
+    """What a release names that is not there as it was published; see `flaws_of_current`."""
     named = [ref for ref in (release.embedder, release.export, release.corpus) if ref]
     return [f"release {release.id}: {flaw}" for ref in named for flaw in _flaws(workspace, ref)]
 
@@ -165,7 +275,7 @@ def _record(
         export=export,
         corpus=corpus,
         scores=scores,
-        published_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        published_at=utc_now(),
     )
     while not shelf.add(release):  # another publisher was first with the id
         release = release.model_copy(update={"id": release.id + 1})

@@ -9,6 +9,7 @@ from tasks.store.artifact import ArtifactRef
 from tasks.store.errors import FormatError
 
 FORMAT_VERSION = 1
+MODEL_NAME = "corpusmith-embedder"  # of the registered model whose versions are the releases
 
 
 class Release(BaseModel):
@@ -32,6 +33,11 @@ class Release(BaseModel):
     corpus: ArtifactRef | None = None
     scores: dict[str, float] = Field(default_factory=dict)
     published_at: str
+
+    @property
+    def registered_as(self) -> dict[str, str]:
+        """What tells its version of the registered model from others."""
+        return {"content_id": self.embedder.content_id, "release": str(self.id)}
 
 
 def render_release(release: Release) -> bytes:

@@ -16,13 +16,18 @@ REFRESH = "refresh"  # the nightly one, which trains nothing
 Record = Mapping[str, Any]
 
 
+def utc_now() -> str:
+    """The moment, as records tell it: UTC, in seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def begun(run_id: str, flow: str) -> dict[str, Any]:
     """The record of a run of this process that begins now; `flow` says what runs."""
     return {
         "run_id": run_id,
         "flow": flow,
         "state": RUNNING,
-        "started_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "started_at": utc_now(),
         "owner": this_process().model_dump(),
     }
 

@@ -193,6 +193,10 @@ class Store:
             else:
                 self._warn(f"skipped: {found}")
 
+    def damage_of(self, ref: ArtifactRef) -> list[str]:
+        """What is wrong with the files of an artifact, one line each; every byte is read."""
+        return self._problems(ref.stage, ref.input_id)
+
     def verify_all(self, progress: Progress | None = None) -> list[str]:
         """Read every byte of every artifact; nothing is moved.
 

@@ -58,8 +58,10 @@ class Delivery:
         *,
         offset: int = 0,
         run_ids: dict[int, str] | None = None,
+        is_stale: Callable[[Record], bool] = lambda record: False,
     ) -> None:
-        """Go on at `offset` with the runs already made; `owner` is corpusmith's id of the run."""
+        """Go on at `offset` with the runs already made; `owner` is corpusmith's id of the run.
+        Records that `is_stale` names are not sent any more."""
         self.spool = spool
         self.run_ids = dict(run_ids or {})
         self.sink: Sink | None = None
@@ -68,6 +70,7 @@ class Delivery:
         self._connect = connect
         self._owner = owner
         self._offset = offset
+        self._is_stale = is_stale
 
     @property
     def num_waiting(self) -> int:
@@ -83,7 +86,7 @@ class Delivery:
         records, after = self.spool.read(self._offset)
         if records:
             known = set(self.run_ids)
-            self._send(records)
+            self._send([record for record in records if not self._is_stale(record)])
             made = {str(run): self.run_ids[run] for run in self.run_ids.keys() - known}
             self.spool.append(Sent(offset=after, runs=made))
         self._offset = after

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.tracking.location import Location
 from tasks.tracking.records import (
+    CHAMPION,
     PARENT,
     ChampionSet,
     DatasetUsed,
@@ -102,6 +103,16 @@ class MlflowSink:
         except (FileNotFoundError, KeyError, TypeError) as error:  # will be no better next time
             raise Refused(_first_line(error)) from error
 
+    def make_champion(self, name: str, embedder: Path, metadata: Mapping[str, str]) -> str:
+        """Let the alias ``champion`` point at the version with this metadata, registered from the
+        embedder's folder if there is none; returns the version."""
+        record = EmbedderRegistered(
+            run=PARENT, registration=0, folder=str(embedder), name=name, metadata=dict(metadata)
+        )
+        version = self._registry.register(record, None)
+        self._registry.set_alias(name, metadata, CHAMPION)
+        return version
+
     def _write(self, record: Record, run_ids: dict[int, str], owner: str) -> None:
         client = self._client
         match record:
@@ -116,8 +127,8 @@ class MlflowSink:
             case EmbedderRegistered(run=run):
                 version = self._registry.register(record, run_ids[run])
                 self.versions[record.registration] = version
-            case ChampionSet(name=name, metadata=metadata):
-                self._registry.set_champion(name, metadata)
+            case ChampionSet(name=name, metadata=metadata, alias=alias):
+                self._registry.set_alias(name, metadata, alias)
             case RunEnded(run=run, status=status, time_ms=time_ms):
                 client.set_terminated(run_ids[run], status, time_ms)
 

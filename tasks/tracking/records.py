@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 PARENT = 0
+CHAMPION = "champion"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +96,11 @@ class EmbedderRegistered:
 
 @dataclass(frozen=True, kw_only=True)
 class ChampionSet:
-    """The alias ``champion`` moves to the version registered with this metadata."""
+    """The alias moves to the version registered with this metadata."""
 
     name: str
     metadata: dict[str, str]
+    alias: str = CHAMPION
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,6 @@ from mlflow.types import Schema, TensorSpec
 
 from tasks.tracking.records import EmbedderRegistered
 
-CHAMPION = "champion"
 TAG_PREFIX = "corpusmith."
 CARD = "README.md"  # where people look first
 MAX_DESCRIPTION_CHARACTERS = 5000  # of MLflow's database
@@ -34,8 +33,9 @@ class ModelRegistry:
         self._client = client
         self._experiment_id = experiment_id
 
-    def register(self, record: EmbedderRegistered, run_id: str) -> str:
-        """The version with this metadata; made if there is none. Returns its number."""
+    def register(self, record: EmbedderRegistered, run_id: str | None) -> str:
+        """The version with this metadata; made if there is none, by this run if by any. Returns
+        its number."""
         tags = _tags(record.metadata)
         existing = self._find(record.name, tags)
         if existing:
@@ -50,7 +50,8 @@ class ModelRegistry:
             if record.card:
                 (folder / CARD).write_text(record.card, "utf-8")
             self._client.log_model_artifacts(model.model_id, str(folder))
-        self._show_metrics(record, run_id, model.model_id)
+        if run_id:
+            self._show_metrics(record, run_id, model.model_id)
         self._client.finalize_logged_model(model.model_id, "READY")
         made = self._client.create_model_version(
             record.name,
@@ -58,7 +59,8 @@ class ModelRegistry:
             run_id=run_id,
             tags=tags,
             description=cut_card(record.card) or None,
-            model_id=model.model_id,
+            # Without a run MLflow would look for the model at its default address, not ours.
+            model_id=model.model_id if run_id else None,
         )
         return str(made.version)
 
@@ -80,7 +82,7 @@ class ModelRegistry:
         if metrics:
             self._client.log_batch(run_id, metrics)
 
-    def set_champion(self, name: str, metadata: Mapping[str, str]) -> None:
+    def set_alias(self, name: str, metadata: Mapping[str, str], alias: str) -> None:
         """Point the alias at the version with this metadata.
 
         Raises:
@@ -89,7 +91,7 @@ class ModelRegistry:
         version = self._find(name, _tags(metadata))
         if version is None:
             raise MlflowException.invalid_parameter_value(f"no version of {name} has {metadata}")
-        self._client.set_registered_model_alias(name, CHAMPION, version)
+        self._client.set_registered_model_alias(name, alias, version)
 
     def _find(self, name: str, tags: Mapping[str, str]) -> str | None:
         """The newest version that carries all these tags."""

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from tasks.tracking.delivery import Delivery, connect
 from tasks.tracking.location import Location, at, embedded, locate, prepare_environment
-from tasks.tracking.records import Measured, Opened, RunEnded, RunStarted, Sent
+from tasks.tracking.records import (
+    CHAMPION,
+    ChampionSet,
+    Measured,
+    Opened,
+    Record,
+    RunEnded,
+    RunStarted,
+    Sent,
+)
 from tasks.tracking.spool import Spool, leftovers
 
 SPOOL_FOLDER = "spool"  # in the workspace's state folder
@@ -96,7 +105,13 @@ def resume(spool: Spool, state_folder: Path, location: Location) -> Delivery:
         opened.run_id,
         offset=sent.offset,
         run_ids=run_ids,
+        is_stale=_is_stale,
     )
+
+
+def _is_stale(record: Record) -> bool:
+    """The pointer that the champion follows may have moved since: each run sets it for itself."""
+    return isinstance(record, ChampionSet) and record.alias == CHAMPION
 
 
 def _target(opened: Opened, state_folder: Path, location: Location) -> Location:

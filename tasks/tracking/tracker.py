@@ -35,6 +35,7 @@ from tasks.tracking.sink import Sink
 from tasks.tracking.spool import Spool
 from tasks.tracking.system import SystemSampler
 
+CHALLENGER = "challenger"
 GRACE_S = 5.0  # at the end, for an MLflow that does not answer
 LIMIT_S = 600.0  # at the end, for one that does: a model may be on its way
 KILLED_LIMIT_S = 5.0  # whoever killed us will not wait long
@@ -263,8 +264,16 @@ class Tracker:
         return sink.versions.get(number) if sink else None
 
     def set_champion(self, name: str, metadata: Mapping[str, str]) -> None:
-        """Point the alias ``champion`` at the version registered with this metadata."""
+        """Point the alias ``champion`` at the version registered with this metadata.
+
+        Only now: where MLflow is away it is not sent later, for by then the pointer that the alias
+        follows may have moved. The next run sets it anew.
+        """
         self._spool.append(ChampionSet(name=name, metadata=dict(metadata)))
+
+    def set_challenger(self, name: str, metadata: Mapping[str, str]) -> None:
+        """Point the alias ``challenger`` at the version registered with this metadata."""
+        self._spool.append(ChampionSet(name=name, metadata=dict(metadata), alias=CHALLENGER))
 
     def close(self, status: str = "FINISHED") -> None:
         """End the run (FINISHED, FAILED or KILLED), send the rest, and say so if some had to stay.

@@ -212,7 +212,7 @@ def test_damage_is_noticed_and_mended_and_a_setting_reruns_what_is_below(
         "tune.max_steps: 8 -> 9" in reason for stage in plan["stages"] for reason in stage["why"]
     )
 
-    again = quick.run("run", "--tune.max-steps", "9")
+    again = quick.run("run", "--tune.max-steps", "9", "--release.publish", "always")
     assert reused(again) == ["ingest", "tokenize", "pretrain"]
     assert again["artifacts"]["vocab"]["content_id"] == first["artifacts"]["vocab"]["content_id"]
     assert again["artifacts"]["probe"]["content_id"] == first["artifacts"]["probe"]["content_id"]

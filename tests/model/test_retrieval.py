@@ -18,6 +18,7 @@ from model.retrieval import (
     normalised_gain,
     recall_of_relevant,
     reciprocal_ranks,
+    shared_frac,
     similarity_blocks,
     smallest_difference,
 )
@@ -219,3 +220,11 @@ def test_differences_that_never_vary_show_nothing() -> None:
         smallest_difference(np.ones(1), np.zeros(1))
     with pytest.raises(ValueError, match="no spread"):
         smallest_difference(np.ones(3), np.zeros(2))
+
+
+def test_shared_neighbours_are_counted_in_any_order() -> None:
+    first, second = np.array([[1, 2, 3, 4], [5, 6, 7, 8]]), np.array([[4, 3, 9, 1], [0, 1, 2, 3]])
+    assert shared_frac(first, second).tolist() == [0.75, 0.0]
+    assert shared_frac(first, first).tolist() == [1.0, 1.0]
+    with pytest.raises(ValueError, match="cannot be compared"):
+        shared_frac(first, second[:, :3])

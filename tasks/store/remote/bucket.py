@@ -21,6 +21,7 @@ from tasks.store.threads import in_threads
 
 CURRENT_RELEASE = "published/current.json"
 RELEASES = "published/releases/"
+SWITCHES = "published/switches/"
 
 _SET_ASIDE = "set_aside"
 

@@ -141,6 +141,32 @@ def test_a_run_that_was_killed_is_finished_by_the_next_start(state: Path, tracke
     assert list((state / "spool").iterdir()) == []
 
 
+def test_a_champion_of_before_is_not_set_by_the_next_start(state: Path, tracked: Open) -> None:
+    """The pointer that the alias follows may have moved since; a challenger is still sent."""
+    client = client_of(state)
+    client.create_registered_model("model")
+    for number in ("1", "2"):
+        tags = {"corpusmith.release": number}
+        client.create_model_version("model", source=state.as_uri(), tags=tags)
+    client.set_registered_model_alias("model", "champion", "2")
+    killed = (
+        "import os, sys; from pathlib import Path; from tasks.tracking import sender\n"
+        "sender.BATCH_S = 600\n"
+        "from tasks.tracking import open_tracker\n"
+        "tracker = open_tracker(Path(sys.argv[1]), experiment='corpusmith', run_id='dead',\n"
+        "    run_name='dead', tags={}, params={})\n"
+        "tracker.set_champion('model', {'release': '1'})\n"
+        "tracker.set_challenger('model', {'release': '1'})\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(state)], check=False)
+    assert (state / "spool" / "dead.jsonl").exists()
+    assert replay(state) == 0
+    for alias, version in (("champion", "2"), ("challenger", "1")):
+        found = client.get_model_version_by_alias("model", alias)
+        assert str(found.version) == version
+
+
 def test_an_old_queue_that_cannot_be_sent_stays_and_is_told(
     state: Path, tracked: Open, warnings: list[str]
 ) -> None:

@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import RequestError
+from model.errors import ArtifactError, RequestError
 from tasks.named_artifacts import named_artifacts
-from tasks.release.pointer import current, flaws_of_current, publish, releases
+from tasks.release.pointer import (
+    current,
+    flaws_of_current,
+    history,
+    publish,
+    releases,
+    roll_back,
+)
 from tasks.release.release import Release
 from tasks.release.shelf import BucketShelf
 from tasks.store.artifact import Artifact
@@ -77,6 +84,9 @@ def test_of_two_publishers_at_once_none_overwrites_what_it_has_not_seen(
     last = current(stores[0].workspace)
     assert last
     assert last.id == switched[-1][0]
+    real = history(stores[0].workspace)  # of three that were written
+    assert [each.before for each in real] == [None, real[0].release]
+    assert real[1].release == last.id
     assert sorted(each.id for each in releases(stores[0].workspace)) == [1, 2]
 
 
@@ -88,6 +98,23 @@ def test_who_expects_the_old_release_is_refused_when_it_loses(shared: Shared) ->
     second = published(store, pair_of(store, 2))
     assert not shelf.switch(first, tag)
     assert current(store.workspace) == second
+
+
+def test_one_machine_goes_back_from_what_another_published(shared: Shared) -> None:
+    one, two = shared.open("one"), shared.open("two")
+    first = published(one, pair_of(one, 1))
+    published(one, pair_of(one, 2))
+    assert roll_back(two.workspace) == first
+    assert current(one.workspace) == first
+    told = [(each.number, each.kind, each.release) for each in history(one.workspace)]
+    assert told == [(1, "published", 1), (2, "published", 2), (3, "rolled_back", 1)]
+    key = f"artifacts/export/{first.export.input_id}/data/"
+    [name] = [name for name in shared.names(key) if name.endswith(".parquet")]
+    roll_back(two.workspace, 2)
+    shared.overwrite(name, b"vectors of 7")
+    with pytest.raises(ArtifactError, match="release 1 cannot be gone back to"):
+        roll_back(two.workspace)
+    assert [each.number for each in history(two.workspace)] == [1, 2, 3, 4]
 
 
 def test_a_setting_may_name_an_artifact_of_a_bucket(shared: Shared) -> None:

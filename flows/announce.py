@@ -1,0 +1,65 @@
+"""Tells Prefect that the published pointer has moved, so that automations can act on it."""
+
+import os
+from collections.abc import Callable
+
+from flows.servers import is_own_server
+from tasks.release.release import Release
+from tasks.release.switches import Kind
+from tasks.store.workspace import Workspace
+from tasks.tracking.location import without_password
+
+EVENT = "corpusmith.release.published"
+
+
+def announce(
+    workspace: Workspace,
+    release: Release,
+    kind: Kind,
+    before: int | None,
+    warn: Callable[[str], None],
+) -> None:
+    """Emit the event; without a Prefect API, or on our own, which ends with us, nobody listens.
+
+    The event names ids and the workspace, and no text. It may get lost: what holds is the pointer.
+
+    Args:
+        workspace: whose pointer moved.
+        release: what is current now.
+        kind: whether a publication or a rollback moved it.
+        before: the id of what was current.
+        warn: told, in one line, that it could not be sent.
+    """
+    if not os.environ.get("PREFECT_API_URL") or is_own_server():
+        return
+    try:
+        from prefect.events import emit_event
+
+        emit_event(
+            EVENT,
+            resource={
+                "prefect.resource.id": f"corpusmith.workspace.{workspace.location}",
+                "prefect.resource.name": workspace.path.name,
+            },
+            related=[],
+            payload=payload(workspace, release, kind, before),
+        )
+    except Exception as error:  # of Prefect, its server or the network; the pointer has moved
+        first = without_password(str(error).strip().split("\n", 1)[0])
+        warn(f"{EVENT} could not be sent: {type(error).__name__}: {first}"[:300])
+
+
+def payload(
+    workspace: Workspace, release: Release, kind: Kind, before: int | None
+) -> dict[str, str | int | None]:
+    """What the event says: JSON values."""
+    return {
+        "workspace": workspace.location,
+        "kind": kind,
+        "release": release.id,
+        "before": before,
+        "embedder": release.embedder.content_id,
+        "export": release.export.content_id,
+        "export_path": release.export.path,
+        "corpus": release.corpus.content_id if release.corpus else None,
+    }

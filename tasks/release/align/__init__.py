@@ -1,0 +1,1 @@
+"""Alignment: new vectors rotated onto the space of older ones, for those who built on these."""

@@ -1,0 +1,109 @@
+"""The history of what was current: every switch of the pointer, in order, and what it undid.
+
+A switch is written before the pointer moves, so that no move goes unrecorded. One that was
+written and did not happen, because its process died or another was first, is told by what is
+current now and by the switches after it.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from model.errors import ArtifactError
+from tasks.store.errors import FormatError
+
+FORMAT_VERSION = 1
+
+Kind = Literal["published", "rolled_back"]
+
+
+class Switch(BaseModel):
+    """One move of the pointer.
+
+    Attributes:
+        number: counts up from 1 in each workspace; one that did not happen has one too.
+        kind: what moved it.
+        release: the id of what became current.
+        before: the id of what was current; None at the first publication.
+        at: UTC; information only, never compared.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format_version: int = Field(default=FORMAT_VERSION, ge=1)
+    number: int = Field(ge=1)
+    kind: Kind
+    release: int = Field(ge=1)
+    before: int | None = None
+    at: str
+
+
+def render_switch(switch: Switch) -> bytes:
+    """The switch as a JSON file."""
+    return switch.model_dump_json(indent=1).encode()
+
+
+def parse_switch(raw: bytes, where: str) -> Switch:
+    """The switch in the bytes of a JSON file.
+
+    Raises:
+        FormatError: a newer corpusmith wrote it.
+        ArtifactError: it is damaged.
+    """
+    try:
+        version = json.loads(raw)["format_version"]
+        if version == FORMAT_VERSION:
+            return Switch.model_validate_json(raw)
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{where} is damaged: move it away; it is history only") from error
+    raise FormatError(f"{where} needs version {version} of the history's format: update corpusmith")
+
+
+def happened(switches: Sequence[Switch], current: int | None) -> list[Switch]:
+    """Of all that were written, those that moved the pointer, oldest first.
+
+    From what is current now back: the last switch to it happened, and before that one the last
+    switch to what it found, and so on.
+    """
+    found = []
+    release = current
+    for switch in sorted(switches, key=lambda each: each.number, reverse=True):
+        if switch.release == release:
+            found.append(switch)
+            release = switch.before
+    return found[::-1]
+
+
+def way_back(history: Sequence[Switch], releases: Collection[int], current: int) -> list[int]:
+    """The releases that rollbacks lead to, one after another, the nearest first.
+
+    A publication is undone by going back to what was current before it; what was rolled back from
+    is not gone back to.
+
+    Args:
+        history: what happened.
+        releases: ids of all there were, for workspaces older than their history.
+        current: id of the current one.
+    """
+    first = history[0].before if history else current
+    stack = sorted(each for each in releases if first is not None and each <= first)
+    for switch in history:
+        if switch.kind == "rolled_back" and switch.release in stack:
+            last = len(stack) - stack[::-1].index(switch.release)
+            stack = stack[:last]
+        else:
+            stack.append(switch.release)
+    back = [each for each in reversed(stack) if each != current]
+    return list(dict.fromkeys(back))
+
+
+def withdrawn(history: Sequence[Switch]) -> dict[int, Switch]:
+    """Releases that were rolled back from and not published since, with the switch that did it."""
+    gone: dict[int, Switch] = {}
+    for switch in history:
+        gone.pop(switch.release, None)
+        if switch.kind == "rolled_back" and switch.before is not None:
+            gone[switch.before] = switch
+    return gone
