@@ -6,12 +6,15 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
 from flows.parser import parse
 from model.errors import CorpusmithError, RequestError
+
+# What libraries say that raise other errors than MemoryError.
+_NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "can't start new thread")
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -23,18 +26,28 @@ class Terminated(BaseException):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    signal.signal(signal.SIGTERM, _terminate)
     # Idle threads that spin starve the others wherever a processor is shared; five times slower
     # training was measured so. It is read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch's kernels count on the threads they ask for: with fewer, gradients were not a number.
     os.environ["OMP_DYNAMIC"] = "FALSE"
+    return exit_status(lambda: _run(given), debug="--debug" in given)
+
+
+def exit_status(work: Callable[[], object], *, debug: bool = False) -> int:
+    """Do the work; where it fails or is ended, say so in one line on stderr.
+
+    Args:
+        work: what a command does.
+        debug: whether to show the traceback before that line.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        _run(given)
+        work()
     except SystemExit as way_out:  # argparse leaves this way after --help
         return int(way_out.code or DONE)
     except BaseException as error:
-        return _explain(error, debug="--debug" in given)
+        return _explain(error, debug=debug)
     return DONE
 
 
@@ -89,4 +102,9 @@ def _verdict(error: BaseException) -> tuple[int, str]:
             return INTERRUPTED, "stopped: run the same command again to go on"
     first = str(error).strip().split("\n", 1)[0]
     name = type(error).__name__
+    if isinstance(error, MemoryError) or any(said in str(error) for said in _NO_MEMORY):
+        return FAILED, (
+            f"out of memory ({first or name}): end other programs or raise the limit, then run the "
+            "same command again to go on"
+        )
     return FAILED, f"{name}: {first}: run again with --debug and report it if it stays"

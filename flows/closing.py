@@ -28,7 +28,9 @@ def closing(workspace: Workspace, record: dict[str, Any], *, builtin: bool) -> d
     queries = BUILTIN_QUERIES if builtin else _openings(Corpus(corpus))
     hits = search_release(workspace, queries, NUM_HITS)
     return {
-        "scores": pq.read_table(scores / "scores.parquet").to_pylist(),
+        "scores": pq.read_table(
+            scores / "scores.parquet", page_checksum_verification=True
+        ).to_pylist(),
         "searches": [
             {"query": query, "hits": found} for query, found in zip(queries, hits, strict=True)
         ],

@@ -13,6 +13,8 @@ from tasks.search import Searcher
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
+CHECKPOINTS = "checkpoints"  # of the embedder, which answers nothing
+
 
 def search_release(
     workspace: Workspace, queries: Sequence[str], k: int, *, where: Sequence[str] = ()
@@ -67,7 +69,7 @@ def embed_files(
         RequestError: nothing is published, or the embedder was not trained for the width.
     """
     release = _released(workspace)
-    embedder = Store(workspace).folder_of(release.embedder)
+    embedder = Store(workspace).checked_folder_of(release.embedder, unread=CHECKPOINTS)
     if output is None:
         rows = embed_rows(files, embedder=embedder, dim=dim)
         return {"num_documents": len(rows), "release": release.id, "documents": rows}
@@ -99,7 +101,7 @@ def _folders(workspace: Workspace, release: Release) -> _Folders:
     store = Store(workspace)
     return {
         "dataset": store.folder_of(release.export),
-        "embedder": store.folder_of(release.embedder),
+        "embedder": store.checked_folder_of(release.embedder, unread=CHECKPOINTS),
         "corpus": store.folder_of(release.corpus),
     }
 

@@ -14,6 +14,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from flows import stages
+from flows.announce import announce
 from flows.config import PipelineConfig
 from flows.dask_cluster import dask_workers
 from flows.drift_history import acknowledged, begun_and_not_ended, compared_corpus, raised
@@ -24,6 +25,7 @@ from flows.notify import tell_of_drift, tell_of_failure, tell_of_release
 from flows.perform import perform_stage, run_name
 from flows.pipeline import describe, pipeline, run_stage
 from flows.proposal import propose
+from flows.registration import follow
 from flows.released import Released
 from flows.session import Session, describe_outcome, session
 from flows.twin import older_twin
@@ -158,7 +160,9 @@ def _take_in(
     _tell(told, config, run)
     release = _publish(base.release, export, run)
     is_new = release.id != base.release.id
+    follow(run, release)
     if is_new:
+        announce(run.workspace, release, "published", base.release.id, run.warn)
         tell_of_release(config.notify.block, run, release)
     return told | {"release": release.model_dump(mode="json"), "published": is_new}
 

@@ -33,6 +33,17 @@ def register(run: Session, release: Release, refused: Mapping[str, Any] | None =
     run.tracker.set_champion(MODEL_NAME, release.registered_as)
 
 
+def follow(run: Session, release: Release) -> None:
+    """Let the champion be the release's embedder, whichever release it was registered with.
+
+    For new embeddings by an embedder that is there: a version for each night would say nothing.
+    """
+    run.tracker.register_embedder(
+        run.store.folder_of(release.embedder), MODEL_NAME, release.known_as
+    )
+    run.tracker.set_champion(MODEL_NAME, release.known_as)
+
+
 def _register_released(run: Session, release: Release) -> None:
     card = ""
     with harmless("the model card could not be written", run.warn):
@@ -76,8 +87,8 @@ def card_of(run: Session, release: Release, name: str) -> str:
             release=release,
             artifacts={stage: outcome.ref for stage, outcome in run.outcomes.items()},
             metrics=run.metrics,
-            scores=pq.read_table(scores / "scores.parquet").to_pylist(),
-            differences=pq.read_table(scores / "differences.parquet").to_pylist(),
+            scores=_rows(scores / "scores.parquet"),
+            differences=_rows(scores / "differences.parquet"),
             embedder=_json(embedder / "embedder.json"),
             learned_from_erased=bool(erased and erased.has_learned),
             encoder=_json(embedder / "config.json"),
@@ -100,6 +111,11 @@ def _keep(run: Session, card: str) -> None:
     path = run.workspace.write_run_file(run.run_id, CARD_FILE, card.encode())
     run.tracker.artifact(path)
     run.tracker.tag("mlflow.note.content", card)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pq.read_table(path, page_checksum_verification=True).to_pylist()
+    return rows
 
 
 def _json(path: Path) -> Any:

@@ -167,7 +167,7 @@ def _batches(path: Path, names: list[str], num_rows: int) -> Iterator[pa.RecordB
 
 def _opened(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         _raise_damaged(path, error)
 

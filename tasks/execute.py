@@ -10,6 +10,7 @@ from model.errors import CorpusError
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, RemoteWorkers, Reporter, ShardMapper, Stage, StageContext
 from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.disk import Room
 from tasks.store.identity import ERASED_SOURCE, Identity
 from tasks.store.store import Store
 from tasks.tombstones import NO_TOMBSTONES, Tombstones, read_tombstones, refuse_unfinished
@@ -68,7 +69,9 @@ def execute(
 
     Raises:
         ArtifactError: an input is not there or damaged.
-        RequestError: an erasure is at work in the workspace, or did not end.
+        RequestError: the workspace lets nothing of this stage be committed, or an erasure is going
+            on in it, or did not end.
+        DiskFullError: there is no room for it; what was finished stays.
         CorpusmithError: whatever the stage's function refuses; nothing is committed then.
     """
     started = time.monotonic()
@@ -80,6 +83,7 @@ def execute(
     found = store.find(identity, inputs)
     if found:
         return _outcome(found, reused=True, started=started)
+    store.prepare(stage.name)
     with store.lease(stage.name, identity.input_id) as lease:
         refuse_unfinished(store.workspace)  # an erasure looks for leases after it has said so
         found = store.find(identity, inputs)  # another process may have made it meanwhile
@@ -87,6 +91,7 @@ def execute(
             return _outcome(found, reused=True, started=started)
         with store.staging(lease) as staging:
             upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
+            room = Room(staging.folder)
             context = StageContext(
                 config,
                 upstream,
@@ -97,9 +102,11 @@ def execute(
                 partial(_earlier, store, identity),
                 partial(store.newest, stage.name),
                 erased,
+                room.need,
             )
             goes_on = any(staging.folder.iterdir())
-            metrics = stage.run(context)
+            with room.explaining():
+                metrics = stage.run(context)
             _refuse_changed_sources(stage, identity, identify(stage, config, upstream_ids, erased))
             information = {
                 "metrics": metrics,

@@ -92,6 +92,8 @@ class StageContext:
         newest: the newest verified artifact of this stage that a predicate accepts, if there is
             one; to be read from only. What is taken from it must not change the result.
         erased: what must not be taken in again.
+        need_room: told, before the work, about how many bytes the output folder will hold in all;
+            raises `DiskFullError` where they do not fit.
     """
 
     config: Any
@@ -103,6 +105,7 @@ class StageContext:
     earlier: Callable[[], Path | None] = lambda: None
     newest: Callable[[Callable[[Artifact], bool]], Artifact | None] = lambda suits: None
     erased: Tombstones = NO_TOMBSTONES
+    need_room: Callable[[float], None] = lambda num_bytes: None
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def _rewrite(survey: Survey, artifact: Artifact, erasure_id: str) -> None:
     workspace, stage = survey.store.workspace, artifact.ref.stage
     folder = scratch_of(workspace, artifact)
     num_documents = survey.num_gone(artifact)
-    if stage == "export":
+    if stage in DATASETS:
         doc_ids = survey.doc_ids_of(artifact)
         num_documents = rewrite_dataset(artifact, doc_ids, survey.targets.contents, folder)
     elif stage == "tokenize":

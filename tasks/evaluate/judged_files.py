@@ -143,7 +143,8 @@ def _open(path: Path) -> io.BufferedReader:
 
 
 def _parquet_rows(file: BinaryIO) -> Iterator[Mapping[str, Any]]:
-    for batch in pq.ParquetFile(io.BytesIO(file.read())).iter_batches():
+    content = io.BytesIO(file.read())
+    for batch in pq.ParquetFile(content, page_checksum_verification=True).iter_batches():
         yield from batch.to_pylist()
 
 

@@ -40,6 +40,7 @@ DIFFERENCES = "differences.parquet"
 OUTCOMES = "outcomes.parquet"
 REPORT = "report.html"
 OVERVIEW = "overview.html"
+REPORT_BYTES = 100_000  # of what is written, at least
 
 
 def run(context: StageContext) -> Metrics:
@@ -55,6 +56,7 @@ def run(context: StageContext) -> Metrics:
         ArtifactError: an input, or another embedder or its corpus, is damaged.
     """
     config: EvaluateConfig = context.config
+    context.need_room(REPORT_BYTES)
     corpus = Corpus(context.inputs["ingest"].path)
     asked = examination(corpus, config)
     train = sample_documents(

@@ -31,10 +31,16 @@ def write_part(path: Path, table: pa.Table) -> None:
     checksums.
     """
     partial = path.with_name(path.name + ".partial")
+    _write(table, str(partial))
+    partial.replace(path)
+
+
+def _write(table: pa.Table, sink: str | pa.NativeFile) -> None:
+    """The same bytes for the same rows, however these lie in memory."""
     others = [name for name in table.column_names if not name.startswith("embedding")]
     pq.write_table(
-        table,
-        partial,
+        table.combine_chunks(),
+        sink,
         row_group_size=_rows_per_group(table.schema),
         compression="zstd",
         compression_level=1,
@@ -42,14 +48,14 @@ def write_part(path: Path, table: pa.Table) -> None:
         write_statistics=others,
         write_page_checksum=True,
     )
-    partial.replace(path)
 
 
 def is_finished(path: Path, schema: pa.Schema, doc_ids: pa.Array) -> bool:
-    """Whether a file holds exactly these rows of exactly this dataset, every page undamaged.
+    """Whether a file holds exactly these rows of exactly this dataset, every byte undamaged.
 
-    The schema's metadata names the embedder, the corpus and the place of the file.
-    Cost: reads the whole file.
+    The schema's metadata names the embedder, the corpus and the place of the file. Pages have
+    checksums; what describes them has none, so it must be what writing these rows gives.
+    Cost: reads the whole file and encodes its rows anew.
     """
     try:
         found = pq.read_table(path, page_checksum_verification=True)
@@ -57,7 +63,11 @@ def is_finished(path: Path, schema: pa.Schema, doc_ids: pa.Array) -> bool:
         return False
     label = (found.schema.metadata or {}).get(METADATA_KEY)
     is_same_dataset = found.schema.equals(schema) and label == schema.metadata[METADATA_KEY]
-    return bool(is_same_dataset and found["doc_id"].combine_chunks().equals(doc_ids))
+    if not is_same_dataset or not found["doc_id"].combine_chunks().equals(doc_ids):
+        return False
+    written = pa.BufferOutputStream()
+    _write(found.cast(schema), written)  # Parquet gives other names to the parts of lists
+    return bool(path.read_bytes() == written.getvalue().to_pybytes())
 
 
 def read_rows(path: Path, rows_R: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:

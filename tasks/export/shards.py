@@ -153,7 +153,9 @@ class ShardExporter:
             return False
         if self.config.level == "document":
             return True
-        num_windows_R = num_windows_of(pq.read_table(path, columns=["n_windows"]))
+        num_windows_R = num_windows_of(
+            pq.read_table(path, columns=["n_windows"], page_checksum_verification=True)
+        )
         labelled = self._label(self._chunk_schema(), shard, int(num_windows_R.sum()))
         doc_ids = chunk_doc_ids(rows.doc_ids, num_windows_R)
         return is_finished(self.output / chunk_name(shard), labelled, doc_ids)

@@ -1,5 +1,6 @@
 """The export stage: every document of the corpus becomes a row with its vector."""
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,7 @@ def run(context: StageContext) -> Metrics:
     corpus = Corpus(context.inputs["ingest"].path)
     refuse_reserved(corpus.about.metadata_columns)
     exporter = _open_exporter(context, config, corpus)
+    context.need_room(_expected_bytes(config, corpus.about, exporter.embedders.about.dim))
     num_shards = len(corpus.about.shards)
     names = _file_names(num_shards, config)
     _remove_all_but(context.output, names)
@@ -58,6 +60,14 @@ def run(context: StageContext) -> Metrics:
     speed = work["num_embedded"] / seconds
     sizes = {"dim": exporter.embedders.about.dim, "documents_per_second": speed}
     return {name: float(value) for name, value in (totals | work | sizes).items()}
+
+
+def _expected_bytes(config: ExportConfig, corpus: CorpusSummary, dim: int) -> int:
+    """Of the vectors of all documents; where there are chunks, each has one at least."""
+    number_bytes = 4 if config.dtype == "float32" else 2
+    vector_bytes = dim * (number_bytes + config.int8) + (dim // 8 if config.binary else 0)
+    num_vectors = corpus.num_kept * (1 if config.level == "document" else 2)
+    return num_vectors * vector_bytes
 
 
 def _open_exporter(context: StageContext, config: ExportConfig, corpus: Corpus) -> ShardExporter:
@@ -105,7 +115,7 @@ def _remove_all_but(folder: Path, names: Sequence[str]) -> None:
     """Remove what an interrupted attempt left and this one will not check."""
     for path in folder.iterdir():
         if path.name not in names:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _totals(shards: Sequence[ShardTotals], corpus: CorpusSummary) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Reads the files of one group into parts of the row table; takes over what was read before."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from tasks.ingest.reading.streams import ignore_progress
 from tasks.ingest.row_builder import RowBuilder
 from tasks.ingest.rows import row_schema
 from tasks.store.atomic import fsync_file, write_atomic
+from tasks.store.hashing import of_each, sha256_of
 from tasks.tombstones import NO_TOMBSTONES, Tombstones
 
 _DONE_NAME = "done.json"
@@ -69,11 +71,12 @@ class GroupRows:
 
 
 def read_group(task: ReadTask, on_bytes: Callable[[int], None] = ignore_progress) -> GroupRows:
-    """Read a group's files, or find that an earlier attempt has done so."""
+    """Read a group's files, or find that an earlier attempt has done so and nothing was damaged.
+
+    Costs, where one has, a read of its parts.
+    """
     done = task.folder / _DONE_NAME
-    if not done.exists():
-        _read(task, done, on_bytes)
-    values = json.loads(done.read_text("utf-8"))
+    values = _read_before(done) or _read(task, done, on_bytes)
     parts = [
         Part(num_rows, part_path(task.folder, number))
         for number, num_rows in enumerate(values["sizes"])
@@ -81,17 +84,37 @@ def read_group(task: ReadTask, on_bytes: Callable[[int], None] = ignore_progress
     return GroupRows(parts, values["counts"])
 
 
-def _read(task: ReadTask, done: Path, on_bytes: Callable[[int], None]) -> None:
+def _read_before(done: Path) -> dict[str, Any] | None:
+    """What an earlier attempt noted of a group, if its parts are as they were; rows have no
+    checksums of their own."""
+    if not done.exists():
+        return None
+    try:
+        noted, digest = done.read_bytes().split(b"\n")
+        if hashlib.sha256(noted).hexdigest().encode() != digest:
+            return None
+        values: dict[str, Any] = json.loads(noted)
+        parts = [part_path(done.parent, number) for number in range(len(values["sizes"]))]
+        return values if of_each(sha256_of, parts) == values["sha256"] else None
+    except (OSError, ValueError):
+        return None
+
+
+def _read(task: ReadTask, done: Path, on_bytes: Callable[[int], None]) -> dict[str, Any]:
     task.folder.mkdir(parents=True, exist_ok=True)
     schema = row_schema(task.config.near_duplicate_threshold, task.metadata)
     counts: Counts = {}
     writer = PartWriter(task.folder, schema)
     writer.write(_batches(task, schema, counts, on_bytes), task.config.documents_per_shard)
     writer.close()
-    for number in range(len(writer.sizes)):
-        fsync_file(part_path(task.folder, number))
-    values: dict[str, Any] = {"sizes": writer.sizes, "counts": counts}
-    write_atomic(done, json.dumps(values).encode("utf-8"))
+    parts = [part_path(task.folder, number) for number in range(len(writer.sizes))]
+    for part in parts:
+        fsync_file(part)
+    digests = of_each(sha256_of, parts)
+    values: dict[str, Any] = {"sizes": writer.sizes, "counts": counts, "sha256": digests}
+    noted = json.dumps(values).encode("utf-8")
+    write_atomic(done, noted + b"\n" + hashlib.sha256(noted).hexdigest().encode())
+    return values
 
 
 def _batches(

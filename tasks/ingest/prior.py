@@ -118,7 +118,8 @@ def _part(entry: Mapping[str, Any], folder: Path) -> PriorPart:
 
 
 def _files(path: Path) -> dict[str, PriorFile]:
-    table = pq.read_table(path, columns=["name", "sha256", "key", "facts", "counts"])
+    columns = ["name", "sha256", "key", "facts", "counts"]
+    table = pq.read_table(path, columns=columns, page_checksum_verification=True)
     return {
         row["name"]: PriorFile(
             row["sha256"],

@@ -58,6 +58,7 @@ def run(context: StageContext) -> Metrics:
     _clear(output)
     sources = list_sources(config)
     num_source_bytes = sum(source.num_bytes for source in sources)
+    context.need_room(_share_written(config) * num_source_bytes)
     prior = open_prior(context.earlier())
     before = _carried_over(sources, prior)
     progress = ByteProgress(context.report, 2 * num_source_bytes)
@@ -79,6 +80,12 @@ def run(context: StageContext) -> Metrics:
     context.report.table("files", file_rows(accounts))
     found = metrics(accounts, len(sources), num_source_bytes)
     return found | _changes(prior, result, output)
+
+
+def _share_written(config: IngestConfig) -> float:
+    """Of the sources' bytes, at least: the user's files may be pages of markup, and of Python's
+    only the documentation is read."""
+    return 0.5 if config.paths else 0.25
 
 
 def _carried_over(sources: Sequence[Source], prior: Prior) -> dict[str, Source]:

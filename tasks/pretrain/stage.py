@@ -7,7 +7,9 @@ from typing import Any
 
 from model.state import library_versions
 from model.training import Training
+from tasks.checkpoints import checkpoint_steps
 from tasks.pretrain.bad_batch import FAILED_BATCH_FILE
+from tasks.pretrain.config import PretrainConfig
 from tasks.pretrain.curves import write_curves
 from tasks.pretrain.definition import PRETRAIN
 from tasks.pretrain.guesses import write_guesses
@@ -19,10 +21,13 @@ from tasks.runtime.memory import keep_freed_memory
 from tasks.runtime.stopping import Termination, deferred_termination
 from tasks.runtime.threads import hold_threads_steady
 from tasks.stage import Metrics, StageContext
+from tasks.tokens import TokenizedCorpus
 
 __all__ = ["PRETRAIN", "run"]
 
 SUMMARY_FILE = "training.json"
+WEIGHT_BYTES = 4  # a parameter
+SAVED_BYTES = {"muon": 10, "adamw": 12}  # a parameter in a checkpoint; Muon keeps one moment
 
 
 def run(context: StageContext) -> Metrics:
@@ -37,6 +42,7 @@ def run(context: StageContext) -> Metrics:
     """
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
+    context.need_room(_expected_bytes(context))
     with deferred_termination() as termination:
         launched: Metrics = {}
         if is_distributed(context.config):
@@ -51,6 +57,17 @@ def run(context: StageContext) -> Metrics:
     write_guesses(training.state.samples, context.output)
     _write_summary(pretraining, training, unigram_loss)
     return {**_metrics(training, unigram_loss), **launched}
+
+
+def _expected_bytes(context: StageContext) -> int:
+    """Of the checkpoints, each with moments, and of the model at the end."""
+    config: PretrainConfig = context.config
+    tokens = TokenizedCorpus(context.inputs["tokenize"].path)
+    parameters = num_parameters(
+        config.shape, tokens.summary.vocab_size, tie_embeddings=config.tie_embeddings
+    )
+    num_checkpoints = len(checkpoint_steps(config.max_steps, config.num_checkpoints))
+    return parameters * (num_checkpoints * SAVED_BYTES[config.optimizer] + WEIGHT_BYTES)
 
 
 def _trained(

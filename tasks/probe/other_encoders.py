@@ -117,7 +117,7 @@ def read_rows(path: Path) -> list[Row]:
         ArtifactError: there is none, or it is of another format.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError(

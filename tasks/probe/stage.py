@@ -56,6 +56,7 @@ from tasks.token_text import TokenText
 __all__ = ["PROBE", "run"]
 
 STEPS = "checkpoints.parquet"
+REPORT_BYTES = 250_000  # of what is written, at least
 REPORT, OVERVIEW = "report.html", "overview.html"
 
 
@@ -93,6 +94,7 @@ def run(context: StageContext) -> Metrics:
             cannot be used.
     """
     config: ProbeConfig = context.config
+    context.need_room(REPORT_BYTES)
     treebank = _treebank(config, context.report)
     others = [other.read() for other in _named_encoders(config)]
     device = pick_device(config.device)

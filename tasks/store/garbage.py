@@ -13,6 +13,8 @@ from typing import Any
 from model.errors import ArtifactError
 from tasks.store.artifact import Artifact
 from tasks.store.aside import REASON_SUFFIX
+from tasks.store.disk import says_disk_is_full
+from tasks.store.errors import DiskFullError
 from tasks.store.hashing import size_of
 from tasks.store.identity import stage_of_input
 from tasks.store.lease import is_held, try_lease
@@ -67,7 +69,14 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
         _remove(lookup, garbage.path)
         return True
     stage, input_id = garbage.request
-    lease = try_lease(lookup.seat(stage, input_id), stage, input_id)
+    seat = lookup.seat(stage, input_id)
+    try:
+        lease = try_lease(seat, stage, input_id)
+    except DiskFullError:  # nobody else finds room for one either, and this is to make some
+        if is_held(seat.newest()):
+            return False
+        _remove(lookup, garbage.path)
+        return True
     if lease is None:
         return False
     try:
@@ -79,8 +88,14 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
 
 def _remove(lookup: Lookup, path: Path) -> None:
     trash = lookup.workspace.staging / _TRASH / secrets.token_hex(6)
-    trash.parent.mkdir(exist_ok=True)
-    path.rename(trash)
+    try:
+        trash.parent.mkdir(exist_ok=True)
+        path.rename(trash)
+    except OSError as error:
+        if not says_disk_is_full(error):
+            raise
+        trash = path
+        (path / MANIFEST_NAME).unlink(missing_ok=True)  # so that it is none from now on
     shutil.rmtree(trash)
     path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -20,7 +20,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.errors import RequestError
-from tasks.store.errors import LeaseLostError, StorageError
+from tasks.store.errors import DiskFullError, LeaseLostError, StorageError
 from tasks.store.owner import Owner, is_alive_here, is_known_dead, this_process
 
 
@@ -120,9 +120,10 @@ class Lease:
     def release(self) -> None:
         """Let others have it at once; nothing happens where another has it already.
 
-        Where its place cannot be reached, others wait until they lose patience.
+        Where its place cannot be reached or written to, others wait until they lose patience, or
+        until this process ends.
         """
-        with contextlib.suppress(LeaseLostError, StorageError):
+        with contextlib.suppress(LeaseLostError, StorageError, DiskFullError, OSError):
             self._write(released=True)
 
     def _write(self, *, released: bool) -> None:

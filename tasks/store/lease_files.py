@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 from tasks.store.atomic import write_atomic
+from tasks.store.disk import explaining_full_disk
+from tasks.store.errors import DiskFullError
 from tasks.store.lease import Seen, parse_record
 
 _FENCE_FILE = re.compile(r"(\d{6,})\.json")
@@ -36,11 +38,7 @@ class FolderSeat:
 
     def claim(self, before: Seen | None, fence: int, record: bytes) -> Seen | None:
         """See `Seat.claim`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with self._path(fence).open("xb") as file:
-                file.write(record)
-        except FileExistsError:
+        if not self._begin(self._path(fence), record):
             return None
         if self._fences()[-1] != fence:  # we looked long ago; the row has moved on
             self._path(fence).unlink(missing_ok=True)
@@ -54,8 +52,37 @@ class FolderSeat:
         newest = self.newest()
         if newest is None or newest.fence != mine.fence:
             return None
-        write_atomic(self._path(mine.fence), record, durable=False)
+        try:
+            self._replace(self._path(mine.fence), record)
+        except FileNotFoundError:  # a holder with a higher fence removed it
+            return None
         return Seen(mine.fence, record, parse_record(record))
+
+    def _begin(self, path: Path, record: bytes) -> bool:
+        """Be the first to make a file; a half one would keep everybody waiting."""
+        with explaining_full_disk(path, len(record)):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                file = path.open("xb")
+            except FileExistsError:
+                return False
+            try:
+                with file:
+                    file.write(record)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
+        return True
+
+    def _replace(self, path: Path, record: bytes) -> None:
+        """A holder must be able to show that it lives, or that it ended, on a full disk too: the
+        file is as large as it has to be."""
+        try:
+            write_atomic(path, record, durable=False)
+        except DiskFullError:
+            with path.open("r+b") as file:
+                file.write(record)
+                file.truncate()
 
     def _fences(self) -> list[int]:
         if not self._folder.is_dir():

@@ -167,7 +167,9 @@ def _seal(folder: Path) -> tuple[FileEntry, ...]:
 
 
 def _seal_file(path: Path) -> str:
-    path.chmod(stat.S_IMODE(path.stat().st_mode) & ~0o222)
+    # Some libraries let nobody but the owner read; others read what the folder lets them see.
+    readable = stat.S_IMODE(path.parent.stat().st_mode) & 0o444
+    path.chmod((stat.S_IMODE(path.stat().st_mode) | readable) & ~0o222)
     try:
         fsync_file(path)
     except OSError as error:

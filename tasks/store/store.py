@@ -26,8 +26,10 @@ from tasks.store.identity import Identity
 from tasks.store.lease import PACE, Lease, Pace, hold_lease
 from tasks.store.lineage import Link, lineage_of
 from tasks.store.lookup import lookup_of
+from tasks.store.manifest import read_manifest
 from tasks.store.run_records import is_going_on_here
 from tasks.store.staging import Staging
+from tasks.store.verification import flaws_beside
 from tasks.store.workspace import Workspace
 
 _log = logging.getLogger("corpusmith.store")
@@ -107,6 +109,26 @@ class Store:
         """
         return self._lookup.folder_of(ref)
 
+    def checked_folder_of(self, ref: ArtifactRef, *, unread: str) -> Path:
+        """The folder of an artifact, of which all is verified but for one folder that is not read.
+
+        For what a release names and is loaded for each command: checkpoints can be large.
+
+        Args:
+            ref: of what was resolved before, or what a release names.
+            unread: the folder's name.
+
+        Raises:
+            ArtifactError: it is not there, damaged, or cannot be read.
+        """
+        folder = self.folder_of(ref)
+        flaws = flaws_beside(folder, read_manifest(folder), unread=unread)
+        if flaws:
+            raise ArtifactError(
+                f"{ref.path} cannot be read from: {flaws[0]}; run {ref.stage} again"
+            )
+        return folder
+
     def latest(self, identity: Identity) -> Artifact | None:
         """The newest committed answer to a request that differs in its sources at most, verified.
 
@@ -137,6 +159,15 @@ class Store:
                 return artifact
             self._warn(f"skipped: {artifact.ref.path}: {flaws[0]}")
         return None
+
+    def prepare(self, stage: str) -> None:
+        """See, before a stage's work, that what it makes can be committed.
+
+        Raises:
+            RequestError: no permission, a file in the way, or another disk.
+            DiskFullError: there is no room even for its folders.
+        """
+        self.workspace.prepare_stage(stage)
 
     def lease(self, stage: str, input_id: str) -> AbstractContextManager[Lease]:
         """The sole right to work on a request, through a ``with`` block.

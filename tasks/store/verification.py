@@ -13,7 +13,7 @@ from tasks.store.artifact import Artifact
 from tasks.store.erased import ERASED_NAME, Content, contents_of, read_erased
 from tasks.store.errors import UnreadableError
 from tasks.store.hashing import of_each, sha256_of, walk
-from tasks.store.manifest import MANIFEST_NAME
+from tasks.store.manifest import MANIFEST_NAME, Manifest
 
 # A file changed twice within one tick of the file system's clock can carry one and the same time,
 # so files this young are read again next time.
@@ -67,6 +67,22 @@ def flaws_of(artifact: Artifact, memory: Memory | None = None) -> list[str]:
     if memory and not flaws:
         memory.learn(artifact.path, signature, time.time_ns())
     return sorted(flaws)
+
+
+def flaws_beside(folder: Path, manifest: Manifest, *, unread: str) -> list[str]:
+    """What is wrong with an artifact's files but for one folder of them, one line each.
+
+    Reads every byte of the files that are looked at.
+
+    Raises:
+        UnreadableError: a file cannot be read for a reason that is no damage.
+        ArtifactError: what was erased from it is said by a file that is damaged.
+    """
+    statuses, listed = _statuses(folder), contents_of(manifest, read_erased(folder))
+    read = {name: one for name, one in listed.items() if not name.startswith(f"{unread}/")}
+    flaws = [f"{name} is missing" for name in read if name not in statuses]
+    flaws = flaws or _size_flaws(read, statuses)
+    return flaws or _content_flaws(folder, read)
 
 
 def _statuses(folder: Path) -> dict[str, os.stat_result]:

@@ -1,10 +1,7 @@
 """A workspace: the one place that holds everything the chain makes, and where each thing lies."""
 
-import errno
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ from tasks.store.artifact import artifact_path
 from tasks.store.atomic import write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import explaining_full_disk
+from tasks.store.preflight import prepare_folders, raise_unwritable, try_renames
 from tasks.store.remote import opening
 from tasks.store.remote.bucket import Bucket
 from tasks.store.remote.location import is_remote
@@ -22,6 +20,7 @@ from tasks.store.remote.location import is_remote
 FORMAT_VERSION = 1
 
 _FORMAT_FILE = "workspace.json"
+_FOLDERS_BYTES = 16 * 4096  # of the folders, a block each
 _FORMAT = json.dumps({"format_version": FORMAT_VERSION}).encode()
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -50,7 +49,7 @@ class Workspace:
         workspace = cls.named(location)
         if workspace.bucket and not workspace._check_bucket():
             opening.found_workspace(workspace.bucket, _FORMAT)
-        with explaining_full_disk(workspace.path):
+        with explaining_full_disk(workspace.path, _FOLDERS_BYTES):
             try:
                 workspace._prepare()
             except (FileExistsError, NotADirectoryError) as error:
@@ -59,7 +58,7 @@ class Workspace:
                     "move it or choose another folder"
                 ) from error
             except OSError as error:
-                _raise_unwritable(workspace.path, error)
+                raise_unwritable(workspace.path, error)
         return workspace
 
     @classmethod
@@ -145,6 +144,25 @@ class Workspace:
         """The pointer to what is published now, JSON; absent before the first release."""
         return self.published / "current.json"
 
+    def prepare_stage(self, stage: str) -> None:
+        """See, before a stage's work, that what it makes can be committed.
+
+        What lies below the workspace's folders may be linked elsewhere, or another user's.
+
+        Raises:
+            RequestError: no permission, a file in the way, or another disk.
+            DiskFullError: there is no room even for its folders.
+        """
+        folders = [place / stage for place in (self.staging, self.artifacts, self.quarantine)]
+        if self.bucket:
+            folders = folders[:1]  # a commit is a request to the server
+        with explaining_full_disk(self.path, _FOLDERS_BYTES):
+            try:
+                prepare_folders([*folders, self.leases / stage])
+                try_renames(folders)
+            except OSError as error:
+                raise_unwritable(self.path, error)
+
     @property
     def state(self) -> Path:
         """Local state of the orchestrator and the tracker; the user's, where it is in a bucket."""
@@ -207,28 +225,14 @@ class Workspace:
 
     def _prepare(self) -> None:
         known = self._check_format()
-        for folder in self._folders():
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-        self._try_a_commit()
+        prepare_folders(self._folders())
+        try_renames([self.staging, self.artifacts, self.quarantine])
         if not known:
             write_atomic(self.path / _FORMAT_FILE, _FORMAT)
 
     def _folders(self) -> list[Path]:
         below = [self.artifacts, self.staging, self.leases, self.quarantine]
         return [self.path, *below, self.runs_folder, self.published, self.state]
-
-    def _try_a_commit(self) -> None:
-        """What a commit needs is tried, since permissions and mount points only tell half."""
-        probe = f".probe-{secrets.token_hex(6)}"
-        (self.staging / probe).mkdir()
-        try:
-            (self.staging / probe).rename(self.artifacts / probe)
-        except OSError:
-            (self.staging / probe).rmdir()
-            raise
-        (self.artifacts / probe).rmdir()
 
     def _check(self) -> bool:
         return self._check_bucket() if self.bucket else self._check_format()
@@ -272,20 +276,6 @@ def _local_folder(location: str | Path) -> Path:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise RequestError(f"workspace {text}: the path leads nowhere: {error}") from error
-
-
-def _raise_unwritable(path: Path, error: OSError) -> None:
-    if error.errno == errno.EXDEV:
-        raise RequestError(
-            f"workspace {path}: staging and artifacts lie on different disks, so nothing could "
-            "be committed at once: put both on one"
-        ) from error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        raise error
-    raise RequestError(
-        f"workspace {path} cannot be written to ({error.strerror} at {error.filename}): "
-        "choose another folder or ask for permission"
-    ) from error
 
 
 def _parse_record(where: str, raw: bytes) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tasks.tuned_layers import TunedLayers
 __all__ = ["TUNE", "run"]
 
 TRAINING_SUMMARY = "training.json"
+WEIGHT_BYTES, SAVED_BYTES = 4, 12  # a parameter alone, and in a checkpoint
 
 
 def run(context: StageContext) -> Metrics:
@@ -35,6 +36,7 @@ def run(context: StageContext) -> Metrics:
     hold_threads_steady()
     _remove_all_but_checkpoints(context.output)
     tuning = prepare(context)
+    context.need_room(_expected_bytes(tuning))
     with keep_freed_memory(pick_device(config.device).type):
         tuning.run()
         chosen = choose_layer(tuning, seed=config.seed) if config.layer == "best" else None
@@ -45,6 +47,13 @@ def run(context: StageContext) -> Metrics:
     tuning.write_embedder(encoder, context.output)
     _write_summary(context.output, config, tuning)
     return _metrics(tuning) | _layer_metrics(encoder.config.num_layers, chosen)
+
+
+def _expected_bytes(tuning: TuningRun) -> int:
+    """Of the checkpoints before it may stop early, each with moments, and of the embedder."""
+    parameters = sum(weight.numel() for weight in tuning.tuner.encoder.parameters())
+    num_checkpoints = 1 + min(tuning.num_checkpoints, tuning.patience)
+    return parameters * (num_checkpoints * SAVED_BYTES + WEIGHT_BYTES)
 
 
 def _remove_all_but_checkpoints(folder: Path) -> None:

@@ -26,6 +26,7 @@ __all__ = ["VOCAB", "run"]
 TOKENIZER_FILE = "tokenizer.json"
 MERGES_FILE = "merges.txt"
 DOCUMENTS_PER_REPORT = 256
+REPORT_BYTES, BYTES_PER_ENTRY = 50_000, 30  # of what is written
 
 
 def run(context: StageContext) -> Metrics:
@@ -39,6 +40,7 @@ def run(context: StageContext) -> Metrics:
             fit the vocabulary.
         ArtifactError: the given tokenizer cannot be used.
     """
+    context.need_room(REPORT_BYTES + BYTES_PER_ENTRY * context.config.vocab_size)
     corpus = Corpus(context.inputs["ingest"].path)
     vocabulary = _make(context, corpus)
     _write(context.output / TOKENIZER_FILE, vocabulary.definition)

@@ -105,6 +105,17 @@ def ended_at(
     return Ended(ended.status, ended.changes[: places[turn - 1]])
 
 
+def begun_apart(
+    work: Callable[[], object], folder: Path, at: Callable[[str], None] = lambda name: None
+) -> int:
+    """Begin `work` in a process of its own that calls `at` before every change below `folder`.
+
+    Returns:
+        Its id, for who waits for it.
+    """
+    return _forked(work, lambda: _hook(folder, at))
+
+
 def done_apart(work: Callable[[], object]) -> int:
     """How a process that does `work` ends."""
     child = _forked(work, lambda: None)

@@ -12,6 +12,7 @@ from tasks.execute import Outcome, execute
 from tasks.ingest import groups
 from tasks.stage import map_in_order
 from tasks.store.artifact import ArtifactRef
+from tasks.store.lease import PACE, Pace
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.tasks.chain import Listener
@@ -62,12 +63,12 @@ def config_of(corpus: Path) -> PipelineConfig:
     return PipelineConfig.model_validate(settings)
 
 
-def run_stage(name: StageName, corpus: Path, workspace: Path) -> Outcome:
+def run_stage(name: StageName, corpus: Path, workspace: Path, pace: Pace = PACE) -> Outcome:
     """A stage and what it stands on, in this process."""
     torch.set_num_threads(1)
     groups._FILES_PER_GROUP = 8  # so that even this corpus is read in several parts
     config = config_of(corpus)
-    store = store_of(workspace)
+    store = store_of(workspace, pace)
     done: dict[StageName, ArtifactRef] = {}
     for each in stages_for(name, config):
         stage = load_stage(each)
@@ -84,9 +85,9 @@ def run_stage(name: StageName, corpus: Path, workspace: Path) -> Outcome:
     return outcome
 
 
-def store_of(workspace: Path) -> Store:
+def store_of(workspace: Path, pace: Pace = PACE) -> Store:
     """The store of a workspace; what it warns of is expected."""
-    return Store(Workspace.open(workspace), warn=lambda text: None)
+    return Store(Workspace.open(workspace), warn=lambda text: None, pace=pace)
 
 
 def downstream_of(stage: StageName) -> set[StageName]:

@@ -232,3 +232,17 @@ def test_an_unopened_workspace_can_be_read_by_all(store: Store) -> None:
     artifact = make(store, identity_of())
     reader = Store(Workspace.open_existing(store.workspace.path))
     assert reader.get("vocab", artifact.ref.input_id) == artifact
+
+
+def test_what_is_loaded_for_each_command_is_verified_but_for_what_is_not_read(
+    store: Store,
+) -> None:
+    artifact = make(store, identity_of())
+    assert store.checked_folder_of(artifact.ref, unread="deep") == artifact.path
+    flip_bit(artifact.file("deep/er/b.bin"))
+    assert store.checked_folder_of(artifact.ref, unread="deep") == artifact.path
+    with pytest.raises(ArtifactError, match=r"deep/er/b\.bin has other content.*run vocab again"):
+        store.checked_folder_of(artifact.ref, unread="dee")
+    artifact.file("a.txt").unlink()
+    with pytest.raises(ArtifactError, match=r"a\.txt is missing"):
+        store.checked_folder_of(artifact.ref, unread="deep")

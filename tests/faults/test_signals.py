@@ -1,0 +1,168 @@
+"""Ended from outside, short of memory or not allowed to write: a line, and nothing half."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from flows.graph import STAGE_NAMES, StageName
+from model.errors import RequestError
+from tasks.store.store import Store
+from tasks.store.workspace import Workspace
+from tests.faults.changes import changes_of, done_apart, ended_at
+from tests.faults.outcomes import Work, as_command, committed, line_in
+from tests.faults.stages import downstream_of, run_stage, without
+from tests.faults.table import Table
+
+NUM_PLACES = 6  # of each stage
+SPARE_MB = (0, 20, 60, 120, 200)  # of memory, beyond what the loaded code takes
+NOBODY = 65534
+
+
+def terminate_self() -> None:
+    """What a scheduler does first."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_sigterm_ends_a_stage_in_time_and_the_next_run_goes_on(
+    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
+) -> None:
+    expected = committed(whole, stage)
+    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
+    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
+    own = sorted({name for name in changes if f" staging/{stage}" in name})
+    slowest_s = 0.0
+    for name in random.Random(0).sample(own, min(NUM_PLACES, len(own))):
+        folder = without(whole, tmp_path / "work", downstream_of(stage))
+        work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
+        told_at = tmp_path / "told"
+        ended = ended_at(name, folder, as_command(work, said), partial(tell_and_end, told_at))
+        slowest_s = max(slowest_s, time.monotonic() - float(told_at.read_text()))
+        assert ended.status == 143, name
+        assert line_in(said).startswith("stopped by SIGTERM: run the same command again")
+        assert committed(folder, stage) in ([], expected), name
+        assert done_apart(work) == 0, name
+        assert committed(folder, stage) == expected, name
+        shutil.rmtree(folder)
+    assert slowest_s < 10
+    table.add("SIGTERM at 6 places", stage, f"143 within {slowest_s:.1f} s; the same content after")
+
+
+def tell_and_end(told_at: Path) -> None:
+    told_at.write_text(str(time.monotonic()))
+    terminate_self()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_too_little_memory_leaves_nothing_half(
+    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
+) -> None:
+    """Libraries in C++ and Rust may end the process; Python says a line."""
+    expected = committed(whole, stage)
+    folder = without(whole, tmp_path / "work", downstream_of(stage))
+    work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
+    ends = []
+    for spare_mb in SPARE_MB:
+        status = done_apart(as_command(partial(limited, work, spare_mb), said))
+        assert committed(folder, stage) in ([], expected)
+        ends.append(str(status))
+        if status in (0, -signal.SIGABRT, -signal.SIGSEGV):
+            continue
+        assert status == 1
+        assert "memory" in line_in(said)
+    assert done_apart(work) == 0
+    assert committed(folder, stage) == expected
+    table.add(f"{SPARE_MB} MB of memory", stage, f"status {', '.join(ends)}; nothing half")
+
+
+def limited(work: Work, spare_mb: int) -> None:
+    """The work with so much memory beyond what this process has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + spare_mb * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    work()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """One that every user may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder).resolve()
+
+
+def as_nobody(work: Work) -> None:
+    """The work, in a process of its own, as a user who owns nothing."""
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    work()
+
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+
+
+@needs_root
+@pytest.mark.parametrize("place", ["", "artifacts", "staging/vocab", "artifacts/vocab", "leases"])
+def test_a_folder_that_is_not_ours_is_refused_before_any_work(
+    open_folder: Path, tmp_path: Path, place: str
+) -> None:
+    workspace = Workspace.open(open_folder / "workspace")
+    workspace.prepare_stage("vocab")
+    for path in (workspace.path, *workspace.path.rglob("*")):
+        os.chown(path, NOBODY, NOBODY)
+    os.chown(workspace.path / place, 0, 0)
+    said = tmp_path / "said"
+    work = partial(as_nobody, lambda: Workspace.open(workspace.path).prepare_stage("vocab"))
+    assert done_apart(as_command(work, said)) == 2
+    line = line_in(said)
+    assert f"cannot be written to (Permission denied at {workspace.path / place}" in line
+
+
+@needs_root
+@pytest.mark.faults
+def test_another_user_can_read_everything(whole: Path, open_folder: Path, table: Table) -> None:
+    """Analysts read what the nightly run has made."""
+    place = shutil.copytree(whole, open_folder / "workspace", symlinks=True)
+    assert done_apart(partial(as_nobody, partial(verify, place))) == 0
+    table.add("a workspace of another user", "all stages", "read and verified")
+
+
+def verify(workspace: Path) -> None:
+    assert Store(Workspace.open_existing(workspace)).verify_all() == []
+
+
+@pytest.fixture
+def other_disk() -> Iterator[Path]:
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == Path("/tmp").stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=elsewhere) as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("place", ["artifacts", "staging", "quarantine"])
+@pytest.mark.parametrize("stage", ["", "vocab"])
+def test_a_folder_on_another_disk_is_refused_before_any_work(
+    tmp_path: Path, other_disk: Path, place: str, stage: str
+) -> None:
+    """A rename between disks is a copy, which a crash can leave half."""
+    linked = tmp_path / place / stage
+    linked.parent.mkdir(exist_ok=True)
+    linked.symlink_to(other_disk)
+    with pytest.raises(RequestError, match="different disks"):
+        Workspace.open(tmp_path).prepare_stage("vocab")
+    assert not list(other_disk.iterdir())
