@@ -23,7 +23,7 @@ from tasks.erasure.local_state import (
 from tasks.erasure.pages import page_of
 from tasks.erasure.receipt import Answer, artifact_entry, unreachable
 from tasks.erasure.records import moment, read_pending, sole, write_receipt, write_tombstone
-from tasks.erasure.survey import Survey
+from tasks.erasure.survey import DATASETS, Survey
 from tasks.erasure.targets import Targets, find_targets
 from tasks.erasure.tokens import rewrite_tokens
 from tasks.release.lock import publishing

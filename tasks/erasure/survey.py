@@ -11,7 +11,8 @@ from tasks.store.artifact import Artifact
 from tasks.store.store import Store
 
 MODELS = ("vocab", "pretrain", "tune")
-_ORDER = ("export", "tokenize")  # these first, all that has pages next, corpora last
+DATASETS = ("align", "export")  # rows with vectors
+_ORDER = (*DATASETS, "tokenize")  # these first, all that has pages next, corpora last
 
 
 @dataclass

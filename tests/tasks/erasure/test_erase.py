@@ -10,8 +10,11 @@ import pytest
 from model.errors import RequestError
 from tasks.erasure.erase import erase, plan_erasure
 from tasks.search import Searcher
+from tasks.settings import StageConfig
+from tasks.stage import Stage, StageContext
 from tasks.store.erased import read_erased
 from tasks.store.identity import explain_difference
+from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tasks.tokens import TokenizedCorpus
@@ -69,7 +72,7 @@ def test_a_dry_run_tells_and_touches_nothing(workshop: Workshop) -> None:
 
 
 def test_nothing_is_left_and_everything_goes_on(made: Workshop, workshop: Workshop) -> None:
-    (workshop.root / "quarantine" / "ingest").mkdir(parents=True)
+    (workshop.root / "quarantine" / "ingest").mkdir(parents=True, exist_ok=True)
     shutil.copytree(workshop.path("ingest"), workshop.root / "quarantine" / "ingest" / "old-1")
     (workshop.root / "staging" / "ingest" / "f" / "000001-aa").mkdir(parents=True)
     (workshop.root / "staging/ingest/f/000001-aa/rows.arrow").write_text(CANARY)
@@ -103,6 +106,22 @@ def test_nothing_is_left_and_everything_goes_on(made: Workshop, workshop: Worksh
         workshop.refs[stage].path for stage in CHAIN
     }
     assert CANARY not in Path(receipt["receipt"]).read_text()
+
+
+def test_an_aligned_copy_of_the_vectors_loses_the_same_rows(
+    made: Workshop, workshop: Workshop
+) -> None:
+    def copy(context: StageContext) -> dict[str, float]:
+        for path in context.inputs["export"].path.glob("*.*"):
+            if path.name != MANIFEST_NAME:
+                shutil.copy(path, context.output / path.name)
+        return {}
+
+    workshop.make(Stage(name="align", version=1, upstream=("export",), run=copy), StageConfig())
+    assert [line for line in left_of_canary(made, workshop.root) if "/align/" in line]
+    erase(workshop.store, workshop.wish("canary", with_duplicates=True))
+    assert left_of_canary(made, workshop.root) == []
+    assert workshop.store.verify_all() == []
 
 
 def test_models_that_learned_from_it_are_marked(workshop: Workshop) -> None:

@@ -77,14 +77,12 @@ class Workshop:
             paths=[source], split_column="split", documents_per_shard=16, **ingest
         )
         outcomes = {
-            "ingest": self._execute(INGEST, corpus),
-            "vocab": self._execute(_stage("vocab", ("ingest",), _vocab), StageConfig()),
-            "tokenize": self._execute(TOKENIZE, TokenizeConfig(row_tokens=64)),
-            "tune": self._execute(_stage("tune", ("ingest", "vocab"), _embedder), StageConfig()),
-            "evaluate": self._execute(
-                _stage("evaluate", ("ingest", "tune"), _quote), StageConfig()
-            ),
-            "export": self._execute(
+            "ingest": self.make(INGEST, corpus),
+            "vocab": self.make(_stage("vocab", ("ingest",), _vocab), StageConfig()),
+            "tokenize": self.make(TOKENIZE, TokenizeConfig(row_tokens=64)),
+            "tune": self.make(_stage("tune", ("ingest", "vocab"), _embedder), StageConfig()),
+            "evaluate": self.make(_stage("evaluate", ("ingest", "tune"), _quote), StageConfig()),
+            "export": self.make(
                 EXPORT,
                 ExportConfig(device="cpu", level="both", int8=True, binary=True),
             ),
@@ -116,7 +114,8 @@ class Workshop:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def _execute(self, stage: Stage, config: StageConfig) -> Outcome:
+    def make(self, stage: Stage, config: StageConfig) -> Outcome:
+        """Run a stage on what was made last."""
         outcome = execute(
             stage,
             config,
