@@ -15,7 +15,7 @@ test: .venv
 
 # Every stage killed at every change of the disk, and what else can go wrong; a table at the end.
 faults: .venv
-	rm -f faults.md
+	printf '| fault | where | what happened |\n|---|---|---|\n' > faults.md
 	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load -m faults
 	cat faults.md
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from model.errors import CorpusError
 from tasks.settings import StageConfig
@@ -89,6 +90,9 @@ def execute(
         found = store.find(identity, inputs)  # another process may have made it meanwhile
         if found:
             return _outcome(found, reused=True, started=started)
+        finished = store.finish(lease, identity, inputs)  # or have died at the very end
+        if finished:
+            return _outcome(finished, reused=False, started=started)
         with store.staging(lease) as staging:
             upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
             room = Room(staging.folder)
@@ -104,17 +108,22 @@ def execute(
                 erased,
                 room.need,
             )
-            goes_on = any(staging.folder.iterdir())
-            with room.explaining():
-                metrics = stage.run(context)
+            information = _run(stage, context, room, started=started)
             _refuse_changed_sources(stage, identity, identify(stage, config, upstream_ids, erased))
-            information = {
-                "metrics": metrics,
-                "seconds": round(time.monotonic() - started, 3),
-                "resumed": goes_on,  # then these are the seconds of the last attempt only
-            }
             artifact = staging.commit(identity, inputs, information)
     return _outcome(artifact, reused=False, started=started)
+
+
+def _run(stage: Stage, context: StageContext, room: Room, *, started: float) -> dict[str, Any]:
+    """The stage's function; what is told of it beside its output."""
+    goes_on = any(context.output.iterdir())
+    with room.explaining():
+        metrics = stage.run(context)
+    return {
+        "metrics": metrics,
+        "seconds": round(time.monotonic() - started, 3),
+        "resumed": goes_on,  # then these are the seconds of the last attempt only
+    }
 
 
 def _earlier(store: Store, identity: Identity) -> Path | None:

@@ -26,8 +26,7 @@ from tasks.ingest.stocktaking import take_stock
 from tasks.ingest.workers import Workers, choose_num_workers
 from tasks.ingest.writing_plan import WrittenPart, write_parts
 from tasks.stage import Metrics, StageContext
-
-_SCRATCH = "scratch"  # rows that were read; found again after a crash
+from tasks.store.staging import SCRATCH
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,6 @@ def run(context: StageContext) -> Metrics:
     for name in carried:
         context.report.warning(f"{name} cannot be read: its documents are those of the last time")
     accounts = _account(result, config, carried, output)
-    shutil.rmtree(output / _SCRATCH)
     progress.close()
     context.report.table("files", file_rows(accounts))
     found = metrics(accounts, len(sources), num_source_bytes)
@@ -107,7 +105,7 @@ def _make(
     crew: Crew,
 ) -> _Result:
     config, output = context.config, context.output
-    scratch = output / _SCRATCH
+    scratch = output / SCRATCH
     groups = grouped([carried.get(source.name, source) for source in sources])
     facts = take_stock(groups, prior, config, scratch, crew)
     columns = assign_columns(merged(facts.values()), config)
@@ -148,12 +146,15 @@ def _changes(prior: Prior, result: _Result, output: Path) -> Metrics:
 
 
 def _clear(output: Path) -> None:
-    """Remove what an attempt that crashed left behind, but for the rows it had read."""
+    """Remove what an attempt that crashed left behind, but for the rows it had read.
+
+    They lie in the scratch folder, which stays until all is sealed.
+    """
     for entry in output.iterdir():
-        if entry.name == _SCRATCH and entry.is_dir() and not entry.is_symlink():
+        if entry.name == SCRATCH and entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry / "signatures", ignore_errors=True)
         elif entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    (output / _SCRATCH).mkdir(exist_ok=True)
+    (output / SCRATCH).mkdir(exist_ok=True)

@@ -1,4 +1,9 @@
-"""A staging folder: where a stage works, resumable after a crash, until its result is committed."""
+"""A staging folder: where a stage works, resumable after a crash, until its result is committed.
+
+What a stage needs only while it works lies in the folder's own folder ``scratch``. It goes when
+the rest is sealed under its manifest, and so is there for the next attempt until nothing is left
+to do but to publish.
+"""
 
 import contextlib
 import errno
@@ -11,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from model.errors import ArtifactError
-from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.artifact import Artifact, ArtifactRef, artifact_from
 from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
@@ -20,13 +25,23 @@ from tasks.store.errors import DiskFullError
 from tasks.store.hashing import of_each, sha256_of, walk, walk_folders
 from tasks.store.identity import Identity
 from tasks.store.lease import Lease
-from tasks.store.lookup import Lookup
-from tasks.store.manifest import MANIFEST_NAME, FileEntry, InputEntry, Manifest, render_manifest
+from tasks.store.lookup import Lookup, stale_inputs
+from tasks.store.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    InputEntry,
+    Manifest,
+    read_manifest,
+    render_manifest,
+)
 from tasks.store.publication import publish_folder, send_files
 from tasks.store.surroundings import describe_surroundings
+from tasks.store.verification import flaws_of
 
 if TYPE_CHECKING:
     from tasks.store.remote.checkpoints import CheckpointCourier
+
+SCRATCH = "scratch"  # the folder of what is no part of the result
 
 
 class Staging:
@@ -73,7 +88,7 @@ class Staging:
     ) -> Artifact:
         """Make the folder's content the committed answer to the request, durably and at once.
 
-        Reads every byte back from the disk, on several threads.
+        Reads every byte back from the disk, on several threads. ``scratch`` is removed.
 
         Args:
             identity: the request this staging folder's lease is for.
@@ -101,13 +116,53 @@ class Staging:
             )
             write_atomic(self.folder / MANIFEST_NAME, render_manifest(manifest))
             (self.folder / MANIFEST_NAME).chmod(0o444)
-            send_files(self._lookup, self.folder, manifest)
-            self._lease.check()
-            artifact = publish_folder(self._lookup, self.folder, manifest, inputs)
-        _clear(self.folder.parent)
-        if self._courier:
-            self._courier.clear(kept=artifact.manifest.files)
-        return artifact
+            _remove_scratch(self.folder)
+            return _publish(self._lookup, self._lease, self.folder, manifest, inputs)
+
+
+def finish(
+    lookup: Lookup, lease: Lease, identity: Identity, inputs: Mapping[str, ArtifactRef]
+) -> Artifact | None:
+    """Publish what the newest earlier attempt had sealed when it died; None where it had not.
+
+    Reads every byte of it. To be tried before the work is taken up again in a `Staging`, which
+    opens what is sealed.
+
+    Raises:
+        NondeterminismError, LeaseLostError, StorageError: as `Staging.commit` does.
+    """
+    earlier = _earlier(_attempts(lookup, lease))
+    if lease.cut_off or not earlier or not (earlier[-1] / MANIFEST_NAME).exists():
+        return None
+    folder = earlier[-1]
+    try:
+        manifest = read_manifest(folder)
+    except ArtifactError:
+        return None
+    if manifest.identity != identity or stale_inputs(manifest, inputs):
+        return None
+    _remove_scratch(folder)
+    if flaws_of(artifact_from(folder, manifest)):
+        return None
+    return _publish(lookup, lease, folder, manifest, inputs)
+
+
+def _publish(
+    lookup: Lookup,
+    lease: Lease,
+    folder: Path,
+    manifest: Manifest,
+    inputs: Mapping[str, ArtifactRef],
+) -> Artifact:
+    """Make a sealed folder the answer, and clear away what its making has left."""
+    send_files(lookup, folder, manifest)
+    lease.check()
+    artifact = publish_folder(lookup, folder, manifest, inputs)
+    _clear(folder.parent)
+    courier = _courier(lookup, lease, folder)
+    if courier:
+        courier.clear(kept=artifact.manifest.files)
+    return artifact
 
 
 def _courier(lookup: Lookup, lease: Lease, folder: Path) -> "CheckpointCourier | None":
@@ -126,7 +181,7 @@ def _attempts(lookup: Lookup, lease: Lease) -> Path:
 def _open_folder(folder: Path, *, copy: bool) -> None:
     """Make `folder`, from the newest earlier attempt's if there is one."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    earlier = sorted(path for path in folder.parent.iterdir() if path.is_dir())
+    earlier = _earlier(folder.parent)
     if not earlier:
         folder.mkdir()
         return
@@ -134,6 +189,13 @@ def _open_folder(folder: Path, *, copy: bool) -> None:
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     for name, status in list(walk(folder)):
         _reclaim(folder / name, status, copy=copy)
+
+
+def _earlier(attempts: Path) -> list[Path]:
+    """The folders of earlier attempts, the newest last."""
+    if not attempts.is_dir():
+        return []
+    return sorted(path for path in attempts.iterdir() if path.is_dir())
 
 
 def _reclaim(path: Path, status: os.stat_result, *, copy: bool) -> None:
@@ -150,7 +212,8 @@ def _reclaim(path: Path, status: os.stat_result, *, copy: bool) -> None:
 
 def _seal(folder: Path) -> tuple[FileEntry, ...]:
     """Sync and hash every file as it lies on the disk, and let nobody write to it any more."""
-    statuses = dict(walk(folder))
+    found = dict(walk(folder))
+    statuses = {name: found[name] for name in found if not name.startswith(f"{SCRATCH}/")}
     for name, status in statuses.items():
         _refuse_misfits(folder, name, status)
     if not statuses:
@@ -158,12 +221,21 @@ def _seal(folder: Path) -> tuple[FileEntry, ...]:
     names = sorted(statuses)
     digests = of_each(_seal_file, [folder / name for name in names])
     for path in walk_folders(folder):
-        fsync_folder(path)
+        if SCRATCH not in path.relative_to(folder).parts[:1]:
+            fsync_folder(path)
     sizes = [(folder / name).stat().st_size for name in names]
     return tuple(
         FileEntry(name=name, bytes=size, sha256=digest)
         for name, size, digest in zip(names, sizes, digests, strict=True)
     )
+
+
+def _remove_scratch(folder: Path) -> None:
+    """For good: were it back after a power failure, the artifact would hold what it lists not."""
+    scratch = folder / SCRATCH
+    if scratch.is_dir():
+        shutil.rmtree(scratch)
+        fsync_folder(folder)
 
 
 def _seal_file(path: Path) -> str:

@@ -6,6 +6,7 @@ How a stage uses it::
     if artifact is None:
         with store.lease(identity.stage, identity.input_id) as lease:
             artifact = store.find(identity, inputs)  # another process may have made it meanwhile
+            artifact = artifact or store.finish(lease, identity, inputs)  # or have died at the end
             if artifact is None:
                 with store.staging(lease) as staging:
                     ...  # write files below staging.folder
@@ -28,7 +29,7 @@ from tasks.store.lineage import Link, lineage_of
 from tasks.store.lookup import lookup_of
 from tasks.store.manifest import read_manifest
 from tasks.store.run_records import is_going_on_here
-from tasks.store.staging import Staging
+from tasks.store.staging import Staging, finish
 from tasks.store.verification import flaws_beside
 from tasks.store.workspace import Workspace
 
@@ -210,6 +211,18 @@ class Store:
             raise RequestError(
                 f"{self.workspace.location}: {who} is at work: wait until it ends, or stop it"
             )
+
+    def finish(
+        self, lease: Lease, identity: Identity, inputs: Mapping[str, ArtifactRef]
+    ) -> Artifact | None:
+        """Publish what an attempt that died had finished, every byte verified; None without any.
+
+        Raises:
+            NondeterminismError: another result of the same request was committed first.
+            LeaseLostError: another process has taken the work over.
+            StorageError: the bucket cannot be reached.
+        """
+        return finish(self._lookup, lease, identity, inputs)
 
     def staging(self, lease: Lease) -> Staging:
         """The folder to work in, with what an earlier attempt at the request left."""

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tasks.corpus import SPLITS, Corpus
 from tasks.progress import SharedProgress
 from tasks.spread import spread
 from tasks.stage import Metrics, StageContext
+from tasks.store.staging import SCRATCH
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.definition import TOKENIZE
 from tasks.tokenize.encode import EncodeTask, encode_shard
@@ -37,8 +39,9 @@ def run(context: StageContext) -> Metrics:
     corpus = Corpus(context.inputs["ingest"].path)
     context.need_room(BYTES_PER_TEXT_BYTE * sum(corpus.about.num_text_bytes.values()))
     tokenizer = Tokenizer.from_file(str(context.inputs["vocab"].path / "tokenizer.json"))
-    _start_afresh(context.output)
-    _encode(context, corpus)
+    tasks = _encode_tasks(context, corpus)
+    _remove_all_but(context.output, tasks)
+    _encode(context, corpus, tasks)
     summary = TokensSummary(
         row_tokens=context.config.row_tokens,
         overhead_tokens=OVERHEAD_TOKENS,
@@ -52,21 +55,34 @@ def run(context: StageContext) -> Metrics:
     return _metrics(summary)
 
 
-def _start_afresh(output: Path) -> None:
-    for name in ("tokens", "packing"):
-        shutil.rmtree(output / name, ignore_errors=True)  # an earlier attempt's
-        (output / name).mkdir(parents=True)
-
-
-def _encode(context: StageContext, corpus: Corpus) -> None:
-    num_documents = sum(corpus.about.num_documents.values())
-    progress = SharedProgress(context.report, num_documents, "documents")
-    vocab = context.inputs["vocab"]
-    tokenizer, tokenizer_id = vocab.path / "tokenizer.json", vocab.ref.content_id
-    tasks = [
-        EncodeTask(tokenizer, tokenizer_id, context.output / "tokens", number, shard)
+def _encode_tasks(context: StageContext, corpus: Corpus) -> list[EncodeTask]:
+    vocab, output = context.inputs["vocab"], context.output
+    return [
+        EncodeTask(
+            tokenizer=vocab.path / "tokenizer.json",
+            tokenizer_id=vocab.ref.content_id,
+            folder=output / "tokens",
+            number=number,
+            shard=shard,
+            note=output / SCRATCH / f"{number:05d}.json",
+        )
         for number, shard in enumerate(corpus.shards)
     ]
+
+
+def _remove_all_but(output: Path, tasks: Sequence[EncodeTask]) -> None:
+    """Remove what an earlier attempt left, but for shards that may be done."""
+    shutil.rmtree(output / "packing", ignore_errors=True)
+    for name in ("tokens", "packing", SCRATCH):
+        (output / name).mkdir(parents=True, exist_ok=True)
+    wanted = {path for task in tasks for path in task.files.values()}
+    for path in set((output / "tokens").iterdir()) - wanted:
+        path.unlink()
+
+
+def _encode(context: StageContext, corpus: Corpus, tasks: Sequence[EncodeTask]) -> None:
+    num_documents = sum(corpus.about.num_documents.values())
+    progress = SharedProgress(context.report, num_documents, "documents")
     spread(context, encode_shard, tasks, name="encode", progress=progress, num_done=int)
 
 

@@ -7,7 +7,6 @@ tightens, as there is in the EM of a Unigram vocabulary. What is optimised, gree
 length of the corpus in tokens.
 """
 
-import shutil
 from dataclasses import replace
 
 from model.bpe.alphabet import BYTES, Alphabet, characters_of
@@ -20,6 +19,7 @@ from tasks.corpus import Corpus
 from tasks.progress import SharedProgress
 from tasks.spread import spread
 from tasks.stage import StageContext
+from tasks.store.staging import SCRATCH
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import CountTask, MergedCounts, count_shard, merge_counts
 from tasks.vocab.vocabulary import NO_TRAINING_TEXT, Vocabulary
@@ -92,14 +92,12 @@ def count_corpus(context: StageContext, corpus: Corpus) -> MergedCounts:
     Raises:
         CorpusError: there are none.
     """
-    folder = context.output / "counts"
-    shutil.rmtree(folder, ignore_errors=True)  # an earlier attempt's
-    folder.mkdir(parents=True)
+    folder = context.output / SCRATCH / "counts"
+    folder.mkdir(parents=True, exist_ok=True)
     progress = SharedProgress(context.report, corpus.about.num_documents["train"], "documents")
     tasks = [CountTask(context.config, folder, shard) for shard in corpus.shards]
     spread(context, count_shard, tasks, name="count", progress=progress, num_done=int)
     merged = merge_counts([task.counts for task in tasks], context.config.max_pretokens)
-    shutil.rmtree(folder)
     if not len(merged.words):
         raise CorpusError(NO_TRAINING_TEXT)
     return merged

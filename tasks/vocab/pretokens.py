@@ -20,7 +20,9 @@ from model.bpe.counting import WordCounter, add_up
 from model.bpe.marking import mark_words
 from model.bpe.words import Bytes, CountedWords, Int64s
 from tasks.corpus import read_batches
+from tasks.shard_notes import done_before, note_done
 from tasks.spread import OnDone
+from tasks.store.hashing import sha256_of
 from tasks.vocab.config import VocabConfig
 
 CHUNK_ROWS = 2**16
@@ -40,9 +42,20 @@ class CountTask:
         """The file that the counts go to."""
         return self.folder / f"{self.shard.stem}.arrow"
 
+    @property
+    def note(self) -> Path:
+        """The file that says when the shard is done."""
+        return self.folder / f"{self.shard.stem}.json"
+
 
 def count_shard(task: CountTask, on_done: OnDone) -> int:
-    """Count one corpus shard into its file; returns the number of documents."""
+    """Count one corpus shard into its file, unless an earlier attempt has; returns the number of
+    documents."""
+    key = sha256_of(task.shard)
+    num_before = done_before(task.note, key, [task.counts])
+    if num_before is not None:
+        on_done(num_before)
+        return num_before
     counter = pretoken_counter(task.config)
     num_documents = 0
     for batch in read_batches(task.shard, ["text"], "train"):
@@ -50,6 +63,7 @@ def count_shard(task: CountTask, on_done: OnDone) -> int:
         num_documents += batch.num_rows
         on_done(batch.num_rows)
     write_counts(counter.words(), task.counts)
+    note_done(task.note, key, [task.counts], num_documents)
     return num_documents
 
 

@@ -175,6 +175,8 @@ def _name(event: str, arguments: tuple[Any, ...], folder: Path) -> str | None:
     if not isinstance(path, str | bytes | os.PathLike):
         return None  # a descriptor: named when it was opened
     text = os.fsdecode(path)
+    if event in ("os.remove", "os.rmdir") and int(arguments[1]) >= 0:  # as `shutil.rmtree` does
+        text = str(Path(f"/proc/self/fd/{arguments[1]}").readlink() / text)
     if not text.startswith(f"{folder}/"):
         return None
     return f"{event} {_VARIABLE.sub('ID', text[len(str(folder)) + 1 :])}"

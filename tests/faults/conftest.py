@@ -1,12 +1,16 @@
 """What the tests of faults share: a chain that was never disturbed, and the table."""
 
+import contextlib
+import importlib
 import os
+import sys
+import threading
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from flows.graph import STAGE_NAMES, StageName, load_stage
+from flows.graph import StageName
 from tests.faults.changes import done_apart
 from tests.faults.stages import run_stage, write_corpus
 from tests.faults.table import Table
@@ -26,12 +30,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(corpus: Path) -> Path:
     """A workspace with every stage's artifact. Made in another process, so that this one has no
     threads when it forks those that are killed; the code is loaded here, once for all of them."""
-    for name in STAGE_NAMES:
-        load_stage(name)
-    workspace = corpus.parent / "whole"
-    for name in ENDS:
-        assert done_apart(partial(run_stage, name, corpus, workspace)) == 0
+    num_threads = threading.active_count()
+    workspace, names = corpus.parent / "whole", corpus.parent / "modules"
+    assert done_apart(partial(_run_all, corpus, workspace, names)) == 0
+    for name in names.read_text().split():
+        with contextlib.suppress(ImportError):  # some are no modules of their own
+            importlib.import_module(name)
+    assert threading.active_count() == num_threads
     return workspace
+
+
+def _run_all(corpus: Path, workspace: Path, names: Path) -> None:
+    """Run every stage, and write down which modules that took."""
+    for stage in ENDS:
+        run_stage(stage, corpus, workspace)
+    names.write_text("\n".join(sorted(sys.modules)))
 
 
 @pytest.fixture

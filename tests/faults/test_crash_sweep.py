@@ -20,10 +20,14 @@ from tests.faults.table import Table
 # other: what is done when it is killed is not done again.
 PART_IS_DONE: dict[StageName, str] = {
     "ingest": r"os\.rename staging/.*/scratch/ID/done\.json",
+    "vocab": r"os\.rename staging/.*/scratch/counts/shard-\d+\.json",
+    "tokenize": r"os\.rename staging/.*/scratch/\d+\.json",
     "pretrain": r"os\.rename staging/.*/checkpoints/step-\d+",
     "tune": r"os\.rename staging/.*/checkpoints/step-\d+",
     "export": r"os\.rename staging/.*/part-\d+\.parquet",
 }
+
+_HEARTBEAT = re.compile(r"open leases/.*\.part|os\.rename leases/.*")
 
 
 @pytest.mark.faults
@@ -63,16 +67,26 @@ def parts_in(stage: StageName, changes: list[str]) -> int:
 
 
 def points_of(changes: list[str]) -> Iterator[tuple[str, int]]:
-    """Where to kill, by name and turn: the first and the last change of each name.
-
-    Left out: heartbeats, which come by the clock; and of the files that are sealed, on several
-    threads and each in the same way, all but one.
+    """Where to kill, by name and turn: of changes that are alike the first, the middle one and the
+    last; see `_kind`. Heartbeats, which come by the clock, are left out.
     """
-    sealed = [name for name in changes if name.startswith("os.chmod staging")]
-    for name, number in Counter(changes).items():
-        if name in sealed[1:] or name.startswith(("open leases", "os.rename leases")):
-            continue
-        yield from sorted({(name, 1), (name, number)})
+    seen: Counter[str] = Counter()
+    alike: dict[str, list[tuple[str, int]]] = {}
+    for name in changes:
+        seen[name] += 1
+        if not _HEARTBEAT.fullmatch(name):
+            alike.setdefault(_kind(name), []).append((name, seen[name]))
+    for places in alike.values():
+        yield from dict.fromkeys((places[0], places[len(places) // 2], places[-1]))
+
+
+def _kind(name: str) -> str:
+    """What changes have in common that are alike: the same is done to files of one kind in folders
+    of one kind, which the stage's own folder does not count as: plots, or files of checkpoints."""
+    if name.startswith("os.chmod staging") and not name.endswith("/MANIFEST.json"):
+        return "sealed"  # on several threads, each file in the same way
+    kind = re.sub(r"\d+", "N", name)
+    return re.sub(r"(staging/\w+/ID/ID/.+/)[^/]+(\.\w+)", r"\1*\2", kind)
 
 
 def content_ids(workspace: Path, stage: StageName) -> list[str]:

@@ -21,6 +21,7 @@ from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import FileEntry, Manifest
+from tasks.store.staging import SCRATCH
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.stage import TOKENIZE
 
@@ -73,7 +74,7 @@ def sealed(folder: Path, stage: str) -> Artifact:
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and SCRATCH not in path.relative_to(folder).parts
     )
     identity = Identity(stage=stage, version=1, settings={}, inputs={})
     return artifact_from(folder, Manifest(identity=identity, inputs={}, files=files))

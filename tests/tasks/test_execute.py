@@ -1,5 +1,6 @@
 """One stage by itself: it works from exactly the artifacts it was handed, or not at all."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from model.errors import ArtifactError
 from tasks.execute import Outcome, execute
 from tasks.settings import StageConfig
 from tasks.stage import Stage, StageContext, map_in_order
+from tasks.store import staging
 from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.store import Store
 from tests.tasks.chain import Listener
@@ -50,6 +52,24 @@ def test_it_runs_once_and_is_reused_after(store: Store, upstream: Artifact) -> N
     assert (first.reused, second.reused) == (False, True)
     assert first.ref == second.ref
     assert first.metrics == second.metrics == {"size": 6.0}
+
+
+def test_what_was_finished_by_a_process_that_died_is_not_done_again(
+    store: Store, upstream: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "publish_folder", die)
+        with pytest.raises(InterruptedError):
+            run(store, upstream.ref)
+    [made] = store.workspace.staging.glob("vocab/*/*/copy.txt")
+    before = made.stat()
+    outcome = run(store, upstream.ref)
+    after = (store.workspace.path / outcome.ref.path / "copy.txt").stat()
+    assert os.path.samestat(before, after)
+    assert (outcome.reused, outcome.metrics) == (False, {"size": 6.0})
 
 
 def flip(artifact: Artifact) -> ArtifactRef:

@@ -96,7 +96,7 @@ class CheckpointCourier:
     def clear(self, kept: tuple[FileEntry, ...]) -> None:
         """Remove the records, and the files that are none of the artifact's, when it is there."""
         with contextlib.suppress(StorageError):  # of no harm: garbage collection comes later
-            for name, record in self._known.items():
+            for name, record in self._recorded():
                 self._forget(name, record, keep=kept)
 
     def _keep_looking(self) -> None:

@@ -1,5 +1,6 @@
 """Runs the ingest stage on small corpora, beside enough plain documents to fill every split."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tasks.corpus import Corpus
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.stage import INGEST
 from tasks.stage import Metrics, StageContext
+from tasks.store.staging import SCRATCH
 
 NUM_FILLERS = 40
 
@@ -111,6 +113,8 @@ def ingest(tmp_path_factory: pytest.TempPathFactory, fillers: Path) -> Ingest:
         heard = Listener()
         before = earlier.folder if earlier else None
         context = StageContext(config, {}, output, heard, earlier=lambda: before)
-        return Ingested(output, INGEST.run(context), heard)
+        metrics = INGEST.run(context)
+        shutil.rmtree(output / SCRATCH)  # as a commit does
+        return Ingested(output, metrics, heard)
 
     return run

@@ -29,6 +29,7 @@ from tests.tasks.store.making import (
 )
 
 IDENTITY = identity_of(k=1)
+WORKED = {**FILES, "scratch/rows": b"of no use later", "scratch/deep/more": b""}
 
 
 def committed(staging: Staging) -> Artifact:
@@ -48,13 +49,13 @@ def test_killed_at_any_moment_nothing_half_is_found_and_the_rerun_is_equal(tmp_p
         place = tmp_path / str(number)
         warnings = Listener()
         store = new_store(place, warnings)
-        if not killed_at_change(number, place, partial(make, store, IDENTITY)):
+        if not killed_at_change(number, place, partial(make, store, IDENTITY, files=WORKED)):
             break
         kills += 1
         found = store.find(IDENTITY, {})
         assert found is None or found.ref == expected
         assert not warnings, "a kill is no damage"
-        assert make(store, IDENTITY).ref == expected
+        assert make(store, IDENTITY, files=WORKED).ref == expected
         assert store.verify_all() == []
         assert not list(store.workspace.staging.glob("*/*/*"))
     assert kills >= 20
@@ -93,6 +94,89 @@ def test_leftovers_of_a_commit_that_did_not_end_can_be_written_to(store: Store) 
         folder = store.staging(lease).folder
         assert (folder / "a").stat().st_mode & 0o200
         assert not (folder / "MANIFEST.json").exists()
+
+
+def leave_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with its manifest, as a process leaves it that dies just before it publishes."""
+
+    def die(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging_module, "publish_folder", die)
+        with pytest.raises(InterruptedError):
+            make(store, IDENTITY, files=WORKED)
+    (left,) = store.workspace.staging.glob("vocab/*/*")
+    return left
+
+
+def test_what_was_sealed_is_published_as_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = leave_sealed(store, monkeypatch)
+    (left / "scratch").mkdir()  # as if the end had come while it was removed
+    (left / "scratch/rows").write_bytes(b"")
+    with store.lease("vocab", IDENTITY.input_id) as lease:
+        artifact = store.finish(lease, IDENTITY, {})
+    assert artifact is not None
+    assert store.find(IDENTITY, {}) == artifact
+    assert {file.name for file in artifact.manifest.files} == set(FILES)
+    assert not list(store.workspace.staging.rglob("*/*"))
+
+
+def damage(store: Store, left: Path) -> None:
+    flip_bit(left / "a.txt")
+
+
+def lose_the_manifest(store: Store, left: Path) -> None:
+    (left / "MANIFEST.json").unlink()
+
+
+def cut_the_manifest_short(store: Store, left: Path) -> None:
+    (left / "MANIFEST.json").chmod(0o644)
+    (left / "MANIFEST.json").write_bytes(b"{}")
+
+
+@pytest.mark.parametrize("change", [damage, lose_the_manifest, cut_the_manifest_short])
+def test_what_was_sealed_and_is_not_whole_is_worked_on_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, change: Callable[[Store, Path], None]
+) -> None:
+    change(store, leave_sealed(store, monkeypatch))
+    with store.lease("vocab", IDENTITY.input_id) as lease:
+        assert store.finish(lease, IDENTITY, {}) is None
+    assert make(store, IDENTITY).manifest.total_bytes == sum(map(len, FILES.values()))
+    assert store.verify_all() == []
+
+
+def test_what_was_sealed_by_one_who_may_wake_up_is_worked_on_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_sealed(store, monkeypatch)
+    with store.lease("vocab", IDENTITY.input_id) as lease:
+        lease.cut_off = True
+        assert store.finish(lease, IDENTITY, {}) is None
+
+
+def test_what_was_sealed_of_other_inputs_is_worked_on_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_sealed(store, monkeypatch)
+    other = make(store, identity_of("ingest"))
+    with store.lease("vocab", IDENTITY.input_id) as lease:
+        assert store.finish(lease, IDENTITY, {"ingest": other.ref}) is None
+
+
+def test_scratch_stays_until_all_is_sealed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging_module, "write_atomic", fail)
+        with pytest.raises(DiskFullError):
+            make(store, IDENTITY, files=WORKED)
+    with store.lease("vocab", IDENTITY.input_id) as lease:
+        folder = store.staging(lease).folder
+    assert (folder / "scratch/rows").read_bytes() == WORKED["scratch/rows"]
 
 
 @pytest.mark.parametrize("name", ["MANIFEST.json", "deep/x.part"])

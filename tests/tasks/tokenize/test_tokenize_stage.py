@@ -184,6 +184,31 @@ def test_a_second_attempt_over_the_first_gives_the_same_bytes(
     assert files_of(tmp_path / "tokens") == files_of(output)
 
 
+def test_shards_that_an_earlier_attempt_has_encoded_are_not_encoded_again(
+    inputs: dict[str, Path], output: Path, tmp_path: Path
+) -> None:
+    TOKENIZE.run(context(CONFIG, inputs, tmp_path))
+    files = sorted((tmp_path / "tokens").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in files}
+    (tmp_path / "tokens/train-00001.arrow").write_bytes(b"damaged since")
+    TOKENIZE.run(context(CONFIG, inputs, tmp_path))
+    again = {path.name for path in files if path.stat().st_mtime_ns != before[path]}
+    assert again == {f"{split}-00001.arrow" for split in ("train", "validation", "test")}
+    assert files_of(tmp_path) == files_of(output)
+
+
+def test_shards_of_another_corpus_are_encoded_again(
+    inputs: dict[str, Path], output: Path, tmp_path: Path
+) -> None:
+    fewer = write_corpus(tmp_path / "corpus", rows()[:90])
+    TOKENIZE.run(context(CONFIG, {**inputs, "ingest": fewer}, tmp_path / "tokens"))
+    TOKENIZE.run(context(CONFIG, inputs, tmp_path / "tokens"))
+    assert files_of(tmp_path / "tokens") == files_of(output)
+    TOKENIZE.run(context(CONFIG, {**inputs, "ingest": fewer}, tmp_path / "tokens"))
+    TOKENIZE.run(context(CONFIG, {**inputs, "ingest": fewer}, tmp_path / "afresh"))
+    assert files_of(tmp_path / "tokens") == files_of(tmp_path / "afresh")
+
+
 def test_batches_do_not_change_the_ids(
     inputs: dict[str, Path], output: Path, tmp_path: Path, monkeypatch: Patch
 ) -> None:

@@ -13,6 +13,7 @@ from tasks.stage import StageContext
 from tasks.store.artifact import Artifact, artifact_from
 from tasks.store.identity import Identity
 from tasks.store.manifest import Manifest
+from tasks.store.staging import SCRATCH
 from tests.corpora import topic_documents
 
 SPLITS = ("train", "validation", "test")
@@ -71,11 +72,11 @@ def context(
 
 
 def files_of(folder: Path) -> dict[str, str]:
-    """The digest of every file below the folder."""
+    """The digest of every file below the folder that a commit would keep."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and SCRATCH not in path.relative_to(folder).parts
     }
 
 

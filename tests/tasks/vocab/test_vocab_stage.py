@@ -23,6 +23,7 @@ from model.bpe.reference import learn as learn_by_reference
 from model.bpe.tokenizer import NUM_FIXED_TOKENS, SPECIAL_TOKENS, spell_merges
 from model.bpe.words import CountedWords
 from model.errors import CorpusError, RequestError
+from tasks.store.staging import SCRATCH
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import merge_counts, write_counts
 from tasks.vocab.stage import VOCAB
@@ -99,9 +100,26 @@ def test_what_an_earlier_attempt_left_is_not_counted(
     corpus: Path, learned: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "learned"
-    (output / "counts").mkdir(parents=True)
-    (output / "counts" / "shard-99999.arrow").write_bytes(b"half a file")
+    counts = output / SCRATCH / "counts"
+    counts.mkdir(parents=True)
+    (counts / "shard-00000.arrow").write_bytes(b"half a file")
+    (counts / "shard-99999.arrow").write_bytes(b"of another corpus")
     run(corpus, output)
+    assert files_of(output) == files_of(learned)
+
+
+def test_shards_that_an_earlier_attempt_has_counted_are_not_counted_again(
+    corpus: Path, learned: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "learned"
+    run(corpus, output)
+    first, second, *others = sorted((output / SCRATCH / "counts").glob("*.arrow"))
+    before = {path: path.stat().st_mtime_ns for path in (first, second, *others)}
+    first.write_bytes(first.read_bytes()[:-1])  # damaged since
+    second.with_suffix(".json").write_text("{")
+    run(corpus, output)
+    assert {p for p in before if p.stat().st_mtime_ns != before[p]} == {first, second}
+    assert len(others) >= 2
     assert files_of(output) == files_of(learned)
 
 
