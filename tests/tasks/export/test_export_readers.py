@@ -17,14 +17,18 @@ from tests.tasks.export.exports import chain, export, made_up_records, read, vec
 
 SHOWN = ROOT / "README.md"
 RECORDS = made_up_records(40)
-PARTS = "workspace/published/embeddings/part-*.parquet"
 TYPES = {"float32": pa.float32(), "float16": pa.float16()}
 Namespace = dict[str, Any]
 
 
+def shown_block() -> str:
+    [block] = re.findall(r"```py\n(.*?)```", SHOWN.read_text("utf-8"), re.DOTALL)
+    return str(block)
+
+
 def snippets() -> dict[str, str]:
     """The shown lines by the reader's name, which a comment above them begins with."""
-    [block] = re.findall(r"```py\n(.*?)```", SHOWN.read_text("utf-8"), re.DOTALL)
+    block = shown_block()
     found = dict(re.findall(r"^# (.*)\n((?:(?!# ).*\n)*)", block, re.MULTILINE))
     return {title.partition(":")[0]: code for title, code in found.items()}
 
@@ -47,7 +51,8 @@ def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Namespace:
     """The variables that the shown lines leave behind, run beside the workspace."""
     monkeypatch.chdir(folder)
     vectors = vectors_of(read(folder / "workspace/published/embeddings"))
-    found: Namespace = {"parts": PARTS, "vectors": vectors}
+    found: Namespace = {"vectors": vectors}
+    exec(shown_block().split("\n# ")[0], found)  # says where the parts are
     exec(snippets()[name], found)
     return found
 
@@ -59,8 +64,14 @@ def check(ids: list[str], vectors: Any, dtype: str, folder: Path) -> None:
     assert np.array_equal(vectors, vectors_of(table))
 
 
-def test_the_path_shown_is_that_of_the_release() -> None:
-    assert f'parts = "{PARTS}"' in SHOWN.read_text("utf-8")
+def test_the_place_is_resolved_once_so_that_a_switch_meanwhile_changes_nothing(
+    published: tuple[Path, pa.DataType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    export = (published[0] / "workspace/published/embeddings").resolve()
+    (tmp_path / "workspace/published").mkdir(parents=True)
+    (tmp_path / "workspace/published/embeddings").symlink_to(export)
+    found = run("pyarrow", tmp_path, monkeypatch)
+    assert found["parts"] == f"{export}/part-*.parquet"
 
 
 def test_each_takes_three_lines_at_most() -> None:
@@ -146,7 +157,7 @@ def test_duckdb_and_numpy_find_what_search_finds(
         [hits] = searcher.like_texts([query], 10)
         ids, scores = [hit.doc_id for hit in hits], [hit.score for hit in hits]
         monkeypatch.chdir(folder)
-        found: Namespace = {"parts": PARTS, "vectors": vector[None]}
+        found: Namespace = {"parts": f"{dataset}/part-*.parquet", "vectors": vector[None]}
         exec(snippets()["DuckDB"], found)
         assert [doc_id for doc_id, _ in found["found"]] == ids
         # It divides by the norm, which in float16 is not quite 1.
