@@ -20,10 +20,11 @@ faults: .venv
 	cat faults.md
 
 # Servers, workers, a schedule and a killed worker, as deployments/compose.yaml has them; needs
-# PostgreSQL and Chromium.
+# PostgreSQL and Chromium. Then a month of nightly refreshes, with kills.
 operations: .venv
 	$(BIN)/python -m pytest -m servers
 	$(BIN)/python -m tests.operations.run --folder operations
+	$(BIN)/python -m tests.operations.nights --folder operations/nights
 
 check: .venv
 	$(BIN)/ruff format --check $(CODE)
