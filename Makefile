@@ -4,14 +4,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := model tasks flows deployments tests
 
-.PHONY: run test faults operations check ui
+.PHONY: run test long faults operations check ui
 
 run: .venv
 	$(BIN)/corpusmith run
 
 test: .venv
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder \
-		-m "not faults and not servers"
+		-m "not long and not faults and not servers"
+
+# Whole flows that do not fit into the twenty minutes of a landing.
+long: .venv
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m long
 
 # Every stage killed at every change of the disk, and what else can go wrong; a table at the end.
 faults: .venv
@@ -30,7 +34,7 @@ check: .venv
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow and not gpu and not faults and not servers"
+	$(BIN)/python -m pytest -m "not slow and not long and not gpu and not faults and not servers"
 
 ui: .venv
 	$(BIN)/corpusmith ui

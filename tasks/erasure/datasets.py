@@ -64,9 +64,7 @@ def _rewrite_summary(
     """The totals again, of what is there now."""
     names = [part_name(shard) for shard in range(num_parts)]
     paths = [folder / name if (folder / name).exists() else old / name for name in names]
-    parts = pa.concat_tables(
-        [pq.read_table(path, columns=["n_tokens", "n_windows"]) for path in paths]
-    )
+    parts = pa.concat_tables([_read(path).select(["n_tokens", "n_windows"]) for path in paths])
     about["num_documents"] = parts.num_rows
     for name, column in (("num_tokens", "n_tokens"), ("num_windows", "n_windows")):
         about[name] = pc.sum(parts[column], min_count=0).as_py()

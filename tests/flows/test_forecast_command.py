@@ -14,7 +14,7 @@ from tests.corpora import topic_documents, write_jsonl
 from tests.flows.chain import QUICK, Chain, plain
 from tests.flows.shell import Shell
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 QUICKER = (
     *(*QUICK, "--forecast", "--evaluate.doc2vec-epochs", "1"),

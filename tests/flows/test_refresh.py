@@ -193,6 +193,7 @@ def test_a_second_refresh_is_refused_and_told_who_works(
     assert "is at it already" in last
 
 
+@pytest.mark.faults
 def test_a_killed_refresh_has_published_nothing_and_goes_on(
     nights: Nights, changed: dict[str, Any]
 ) -> None:
@@ -245,6 +246,7 @@ def test_another_subject_proposes_to_train_and_starts_nothing(
     assert proposal["reasons"][0] in json.loads(page[0])
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_where_it_may_it_trains_and_publishes_the_new_embedder(
     nights: Nights, drifted: dict[str, Any]

@@ -161,6 +161,7 @@ def test_what_is_deployed_names_no_folder_and_runs_nothing_by_itself(
     assert config["ingest"] == {"test_frac": 0.2, "paths": ["/data/tickets"]}
 
 
+@pytest.mark.servers
 def test_schedules_that_were_on_are_switched_on_again(
     api: Api, deployed: dict[str, Any], prefect_settings: None
 ) -> None:
@@ -308,6 +309,7 @@ def test_automations_are_renewed_in_their_place(
         client.delete_automation(theirs["id"])
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("left", "becomes"), [("Pending", "AwaitingRetry"), ("Cancelling", "Cancelled")]
 )
@@ -361,6 +363,7 @@ def test_of_two_runs_begun_again_for_one_crash_the_younger_gives_way(
     assert twin_of(runs[1]) is None
 
 
+@pytest.mark.servers
 def test_stages_come_back_from_the_pool(
     api: Api, worker: None, chain: Chain, installed: Path
 ) -> None:
@@ -410,6 +413,7 @@ def start_pipeline(api: Api, chain: Chain, **settings: dict[str, Any]) -> dict[s
     return run
 
 
+@pytest.mark.servers
 def test_what_prefect_cancels_cancels_its_stages(
     api: Api, worker: "subprocess.Popen[bytes]", chain: Chain
 ) -> None:

@@ -65,7 +65,7 @@ def test_a_look_costs_no_download(
     assert release["present"]
     chain = ask("lineage", f"{shared.url}/{export.ref.path}")["chain"]
     assert [link["stage"] for link in chain] == ["export", "tune"]
-    assert ask("verify") == {"artifacts": 2, "problems": []}
+    assert ask("verify") == {"artifacts": 2, "problems": [], "erased": []}
     assert ask("gc", "--older-than-days", "0", "--yes")["paths"] == []
     assert not [path for path in (tmp_path / "asking").rglob("*.txt") if path.is_file()]
 
