@@ -11,13 +11,19 @@ import sys
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from tasks.release.pointer import publish
 from tests.faults.stages import SETTINGS, run_stage, store_of, write_corpus
 
 CORPUS, SETTINGS_FILE, WORKSPACE = "corpus", "settings.json", "workspace"
-NUM_DOCUMENTS = 40
-SMALLER = {"vocab": {"vocab_size": 280}, "pretrain": {"hidden_size": 16, "intermediate_size": 16}}
+NUM_DOCUMENTS = 18
+NARROW = {"hidden_size": 8, "num_heads": 1, "intermediate_size": 8, "tie_embeddings": True}
+SMALLER: dict[str, dict[str, Any]] = {  # checkpoints are most of it, and random numbers do not pack
+    "vocab": {"vocab_size": 264},
+    "pretrain": {**NARROW, "max_steps": 4},
+    "probe": {"num_checkpoints": 0, "num_documents": 10},
+}
 
 
 def main() -> None:
@@ -28,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         fill(folder)
-        with tarfile.open(packed, "w:xz") as archive:
+        with tarfile.open(packed, "w:xz", preset=9) as archive:
             for name in (CORPUS, SETTINGS_FILE, WORKSPACE):
                 archive.add(folder / name, name)
 
