@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable
 
+from flows.harmless import harmless
 from flows.servers import is_own_server
 from tasks.release.release import Release
 from tasks.release.switches import Kind
 from tasks.store.workspace import Workspace
-from tasks.tracking.location import without_password
 
 EVENT = "corpusmith.release.published"
 
@@ -32,7 +32,7 @@ def announce(
     """
     if not os.environ.get("PREFECT_API_URL") or is_own_server():
         return
-    try:
+    with harmless(f"{EVENT} could not be sent", warn):
         from prefect.events import emit_event
 
         emit_event(
@@ -44,9 +44,6 @@ def announce(
             related=[],
             payload=payload(workspace, release, kind, before),
         )
-    except Exception as error:  # of Prefect, its server or the network; the pointer has moved
-        first = without_password(str(error).strip().split("\n", 1)[0])
-        warn(f"{EVENT} could not be sent: {type(error).__name__}: {first}"[:300])
 
 
 def payload(

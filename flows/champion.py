@@ -2,14 +2,12 @@
 
 from collections.abc import Callable
 
+from flows.harmless import harmless
 from model.errors import ArtifactError
-from tasks.release.pointer import current
-from tasks.release.release import MODEL_NAME
+from tasks.release.pointer import current, releases
+from tasks.release.release import MODEL_NAME, Release
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
-from tasks.tracking.location import without_password
-
-MAX_CAUSE_CHARACTERS = 200
 
 
 def follow_pointer(workspace: Workspace, warn: Callable[[str], None]) -> str | None:
@@ -31,15 +29,27 @@ def follow_pointer(workspace: Workspace, warn: Callable[[str], None]) -> str | N
     release = current(workspace)
     if release is None:
         return None
+    says = f"the alias champion could not follow release {release.id}"
+    version: str | None = None
     try:
         folder = Store(workspace).folder_of(release.embedder)
-        return make_champion(workspace.state, MODEL_NAME, folder, release.registered_as)
+        metadata = champion_of(workspace, release)
+        with harmless(f"{says}, the next run tries again", warn):
+            version = make_champion(workspace.state, MODEL_NAME, folder, metadata)
     except ArtifactError as error:
-        warn(f"the alias champion could not follow release {release.id}: {error}")
-    except Exception as error:  # of MLflow, its database or the network; the pointer has moved
-        first = without_password(str(error).strip().split("\n", 1)[0])[:MAX_CAUSE_CHARACTERS]
-        warn(
-            f"the alias champion could not follow release {release.id}, the next run tries again: "
-            f"{type(error).__name__}: {first}"
-        )
-    return None
+        warn(f"{says}: {error}")
+    return version
+
+
+def champion_of(workspace: Workspace, release: Release) -> dict[str, str]:
+    """What tells the version of the registered model that is the release's embedder.
+
+    That of the first release of the embedder: new embeddings by an embedder that is there are no
+    version of their own, and an embedder that was refused once is another version.
+
+    Raises:
+        ArtifactError: a release is damaged or of a newer format.
+    """
+    embedder = release.embedder.content_id
+    same = [each for each in releases(workspace) if each.embedder.content_id == embedder]
+    return min(same, key=lambda each: each.id, default=release).registered_as

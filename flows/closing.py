@@ -23,7 +23,10 @@ QUERY_WORDS = 12
 
 
 def closing(workspace: Workspace, record: dict[str, Any], *, builtin: bool) -> dict[str, Any]:
-    """Scores beside the baselines, and what the release answers to three queries."""
+    """Scores beside the baselines, and what the release answers to three queries.
+
+    ``published`` is the path that readers use; in what a refresh tells, it is whether it published.
+    """
     corpus, scores = (_folder(workspace, record, stage) for stage in ("ingest", "evaluate"))
     queries = BUILTIN_QUERIES if builtin else _openings(Corpus(corpus))
     hits = search_release(workspace, queries, NUM_HITS)

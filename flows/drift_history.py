@@ -11,9 +11,12 @@ Measures = Mapping[str, Mapping[str, Any]]
 
 
 def is_whole_chain(record: Record) -> bool:
-    """Whether the run took, or takes, the whole chain; runs up to one stage are none."""
+    """Whether the run is one of the whole chain, whatever became of it; runs up to one stage are
+    none. Older records do not say up to what they ran, and tell only by what they published."""
     if record.get("flow", WHOLE_CHAIN) != WHOLE_CHAIN:
         return False
+    if "until" in record:
+        return record["until"] is None
     return state_of(record) == RUNNING or bool(record.get("release") or record.get("refused"))
 
 

@@ -1,13 +1,13 @@
 """How a run's Prefect pages lead to its MLflow pages, and those back."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import UUID
 
 from prefect.artifacts import LinkArtifact
 from prefect.runtime import flow_run
 from prefect.utilities.urls import url_for
 
+from flows.harmless import harmless
 from flows.servers import is_own_server
 from tasks.tracking import StageTrack, Tracker
 from tasks.tracking.location import without_password
@@ -58,13 +58,3 @@ class Links:
                 LinkArtifact(
                     key=key, link=page, link_text="the run in MLflow", flow_run_id=flow_run_id
                 ).create()
-
-
-@contextlib.contextmanager
-def harmless(says: str, warn: Callable[[str], None]) -> Iterator[None]:
-    """Turns whatever goes wrong in the block into one warning line."""
-    try:
-        yield
-    except Exception as error:  # of Prefect, its server or the network: no reason to end a stage
-        first = without_password(str(error).strip().split("\n", 1)[0])
-        warn(f"{says}: {type(error).__name__}: {first}"[:300])

@@ -16,7 +16,8 @@ from prefect.logging.loggers import flow_run_logger
 from rich.console import Console
 
 from flows.failure import failure_of
-from flows.links import flow_run_page, harmless
+from flows.harmless import harmless
+from flows.links import flow_run_page
 from flows.session import Session
 from flows.show import headline
 from model.errors import RequestError

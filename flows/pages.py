@@ -13,7 +13,7 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.links import harmless
+from flows.harmless import harmless
 from flows.session import Session
 from flows.show import headline
 from tasks.execute import Outcome

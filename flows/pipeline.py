@@ -1,7 +1,8 @@
 """The whole chain as one Prefect flow: from files to a release."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -21,9 +22,10 @@ from flows.notify import tell_of_failure, tell_of_release
 from flows.perform import run_name
 from flows.publication import publish_release
 from flows.registration import register
-from flows.session import Session, describe_outcome, session
+from flows.session import Session, session
 from flows.twin import older_twin
 from tasks.store.artifact import ArtifactRef
+from tasks.store.run_records import WHOLE_CHAIN
 
 FLOWS: dict[StageName, Flow[..., Any]] = {
     "ingest": stages.ingest,
@@ -57,6 +59,24 @@ def pipeline(
     if twin := older_twin():
         return cast(dict[str, Any], Cancelled(message=f"the run {twin} does the same"))
     refuse_undeployed(config.workers, stages_for(until, config))
+    with run_of_stages(config, workspace, until=until) as run:
+        made = run_stages(config, workspace, until, run)
+        record = describe(run, flow_run_id)
+        if until is None:
+            record |= publish_made(config, run, made)
+        run.record |= record
+        return record
+
+
+@contextlib.contextmanager
+def run_of_stages(
+    config: PipelineConfig,
+    workspace: str,
+    *,
+    flow: str = WHOLE_CHAIN,
+    until: StageName | None = None,
+) -> Iterator[Session]:
+    """The session of a run of several stages, its Dask workers, and its tags in Prefect."""
     with (
         dask_workers(config.workers, workspace) as remote,
         session(
@@ -65,16 +85,13 @@ def pipeline(
             params=config.model_dump(mode="json"),
             tags=flow_run_tags(),
             may_quote=config.privacy.examples,
+            flow=flow,
+            until=until,
         ) as run,
+        tags("corpusmith", run.run_id),
     ):
         run.remote = remote
-        with tags("corpusmith", run.run_id):
-            made = run_stages(config, workspace, until, run)
-        record = describe(run, flow_run_id)
-        if until is None:
-            record |= publish_made(config, run, made)
-        run.record |= record
-        return record
+        yield run
 
 
 def run_stages(
@@ -85,6 +102,7 @@ def run_stages(
     for name in stages_for(until, config):
         inputs = {upstream: made[upstream] for upstream in upstream_of(name, config)}
         made[name] = run_stage(name, config, inputs, run, workspace)
+        run.note()
     return made
 
 
@@ -122,7 +140,7 @@ def describe(run: Session, flow_run_id: str) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "workspace": run.workspace.location,
-        "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
+        "artifacts": run.made,
         "metrics": run.metrics,
         "mlflow": run.tracker.about,
         "prefect": {"flow_run_id": flow_run_id},
@@ -152,6 +170,6 @@ def publish_made(
         announce(run.workspace, done.release, "published", before, run.warn)
         tell_of_release(config.notify.block, run, done.release)
     return record | {
-        "artifacts": {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()},
+        "artifacts": run.made,
         "metrics": run.metrics,
     }

@@ -18,7 +18,12 @@ Record = Mapping[str, Any]
 
 
 def propose(
-    reasons: Sequence[str], config: PipelineConfig, location: str, records: Sequence[Record]
+    reasons: Sequence[str],
+    config: PipelineConfig,
+    location: str,
+    records: Sequence[Record],
+    *,
+    goes_on: bool = False,
 ) -> dict[str, Any]:
     """The proposal of a whole chain: ``reasons``, whether it is ``started``, and if not, why not.
 
@@ -27,15 +32,21 @@ def propose(
         config: all settings.
         location: of the workspace.
         records: of its runs, oldest first.
+        goes_on: whether it takes up a chain that was begun and has not ended.
     """
-    refused = why_not(config.refresh, records, time.time())
+    refused = why_not(config.refresh, records, time.time(), goes_on=goes_on)
     if refused is None:
         refused = _over_budget(config, location, records)
     return {"reasons": list(reasons), "started": refused is None, "refused": refused}
 
 
-def why_not(refresh: RefreshConfig, records: Sequence[Record], now_s: float) -> str | None:
+def why_not(
+    refresh: RefreshConfig, records: Sequence[Record], now_s: float, *, goes_on: bool = False
+) -> str | None:
     """Why no whole chain may be started now, whatever it would cost; None where it may.
+
+    Every whole chain that began is waited for, whatever became of it; but not where one that has
+    not ended is gone on with.
 
     Ages go by when runs began, by the clock then. One that says it begins in the future counts as
     begun now: a clock that was wrong makes nothing happen more often.
@@ -48,7 +59,9 @@ def why_not(refresh: RefreshConfig, records: Sequence[Record], now_s: float) -> 
     for record in whole_chains(records, RUNNING):
         if _age_s(record, now_s) <= recent_s:
             return f"run {record.get('run_id')} is training already"
-    for record in reversed(whole_chains(records, COMPLETED)):
+    for record in reversed(records):
+        if not is_whole_chain(record) or (goes_on and state_of(record) != COMPLETED):
+            continue
         days = _age_s(record, now_s) / _DAY_S
         if days < refresh.cooldown_days:
             return (
@@ -58,10 +71,12 @@ def why_not(refresh: RefreshConfig, records: Sequence[Record], now_s: float) -> 
     return None
 
 
-def spent_hours(records: Sequence[Record], now_s: float) -> float:
-    """Hours of training stages in whole chains that began in the last 30 days.
+def spent_hours(records: Sequence[Record], now_s: float, expected_hours: float) -> float:
+    """Hours of training stages in runs of the last 30 days.
 
-    Of one that did not end well all of its seconds count: how long its last stage took is unknown.
+    Of a whole chain that did not end well all of its seconds count: how long its last stage took is
+    unknown. One whose process was killed says nothing of its end: what stages had taken by then
+    counts, and beside it `expected_hours`, which a chain would take now.
     """
     recent = (
         each
@@ -69,13 +84,13 @@ def spent_hours(records: Sequence[Record], now_s: float) -> float:
         if each.get("flow", WHOLE_CHAIN) == WHOLE_CHAIN
         and _age_s(each, now_s) <= BUDGET_DAYS * _DAY_S
     )
-    return sum(map(_training_s, recent)) / 3600
+    return sum(_training_s(each, expected_hours * 3600) for each in recent) / 3600
 
 
 def _over_budget(config: PipelineConfig, location: str, records: Sequence[Record]) -> str | None:
-    spent = spent_hours(records, time.time())
     planned = plan_run(config, location, why=False)["stages"]
     expected = sum(each["seconds"] for each in planned if each["stage"] in TRAINING_STAGES) / 3600
+    spent = spent_hours(records, time.time(), expected)
     if spent + expected <= config.refresh.gpu_hours:
         return None
     return (
@@ -84,15 +99,17 @@ def _over_budget(config: PipelineConfig, location: str, records: Sequence[Record
     )
 
 
-def _training_s(record: Record) -> float:
+def _training_s(record: Record, expected_s: float) -> float:
     made = record.get("artifacts", {})
     stages = made if isinstance(made, Mapping) else {}
     trained = sum(
         float(stages[name].get("seconds", 0.0)) for name in TRAINING_STAGES if name in stages
     )
-    if is_whole_chain(record) or state_of(record) == COMPLETED:
+    if state_of(record) == COMPLETED or record.get("until"):
         return trained
-    return max(trained, float(record.get("seconds", 0.0)))
+    if "seconds" not in record:
+        return trained + (expected_s if is_whole_chain(record) else 0.0)
+    return max(trained, float(record["seconds"]))
 
 
 def _age_s(record: Record, now_s: float) -> float:

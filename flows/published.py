@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict
 
+from flows.released import current_release
 from model.errors import RequestError
 from tasks.embed_file import embed_file, embed_rows
 from tasks.explain import explain
-from tasks.release.pointer import Release, current
+from tasks.release.pointer import Release
 from tasks.search import Searcher
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -54,7 +55,7 @@ def explain_release(workspace: Workspace, left_id: str, right_id: str, k: int) -
             embedder does not pool linearly.
     """
     _check_count(k)
-    release = _released(workspace)
+    release = current_release(workspace)
     found, dataset_cosine = explain(left_id, right_id, num_words=k, **_folders(workspace, release))
     ids = {"left": left_id, "right": right_id}
     return {**ids, "dataset_cosine": dataset_cosine, **asdict(found)}
@@ -68,7 +69,7 @@ def embed_files(
     Raises:
         RequestError: nothing is published, or the embedder was not trained for the width.
     """
-    release = _released(workspace)
+    release = current_release(workspace)
     embedder = Store(workspace).checked_folder_of(release.embedder, unread=CHECKPOINTS)
     if output is None:
         rows = embed_rows(files, embedder=embedder, dim=dim)
@@ -83,7 +84,7 @@ def _check_count(k: int) -> None:
 
 
 def _searcher(workspace: Workspace) -> Searcher:
-    release = _released(workspace)
+    release = current_release(workspace)
     # Beside the other local state, for artifacts never change; only large datasets have one.
     index_file = workspace.state / "search" / f"{release.export.content_id}.faiss"
     folders = _folders(workspace, release)
@@ -104,12 +105,3 @@ def _folders(workspace: Workspace, release: Release) -> _Folders:
         "embedder": store.checked_folder_of(release.embedder, unread=CHECKPOINTS),
         "corpus": store.folder_of(release.corpus),
     }
-
-
-def _released(workspace: Workspace) -> Release:
-    release = current(workspace)
-    if not release:
-        raise RequestError(
-            f"nothing is published in {workspace.location}: `corpusmith run` publishes"
-        )
-    return release

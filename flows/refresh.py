@@ -4,10 +4,10 @@ ingest -> export with the released embedder -> drift -> release
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from prefect import flow, tags, task
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
@@ -16,24 +16,24 @@ from prefect.states import Cancelled
 from flows import stages
 from flows.announce import announce
 from flows.config import PipelineConfig
-from flows.dask_cluster import dask_workers
 from flows.drift_history import acknowledged, begun_and_not_ended, compared_corpus, raised
 from flows.elsewhere import refuse_undeployed
 from flows.graph import StageName
-from flows.links import flow_run_tags, harmless
+from flows.harmless import harmless
 from flows.notify import tell_of_drift, tell_of_failure, tell_of_release
 from flows.perform import perform_stage, run_name
-from flows.pipeline import describe, pipeline, run_stage
+from flows.pipeline import describe, pipeline, run_of_stages, run_stage
 from flows.proposal import propose
 from flows.registration import follow
 from flows.released import Released
-from flows.session import Session, describe_outcome, session
+from flows.session import Session, refuse_unshared
 from flows.twin import older_twin
-from model.errors import RequestError
+from model.errors import CorpusmithError, RequestError
 from tasks.drift.config import DriftConfig
 from tasks.drift.definition import ANSWER, DRIFT, LEARNED, NEW, SINCE
 from tasks.ingest.stage import INGEST
-from tasks.release.pointer import Release, publish
+from tasks.release.pointer import Release, current, history, publish, releases
+from tasks.release.switches import withdrawn
 from tasks.store.artifact import ArtifactRef
 from tasks.store.identity import explain_difference
 from tasks.store.run_records import REFRESH
@@ -54,8 +54,9 @@ def refresh(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> dict[s
     """Take in what is new, embed it with the released embedder, and publish; watch for drift.
 
     Returns:
-        The run's record as of a pipeline, with the release, whether it was published, the drift
-        and what is proposed; or a Prefect state where another run does the same.
+        The run's record as of a pipeline, with the release, whether it was published (as
+        ``published``, which in the answer of a run is a path), the drift and what is proposed; or
+        a Prefect state where another run does the same.
 
     Raises:
         RequestError: nothing is published yet, or another refresh of the workspace is going on.
@@ -63,6 +64,7 @@ def refresh(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> dict[s
     if twin := older_twin():
         return cast(dict[str, Any], Cancelled(message=f"the run {twin} does the same"))
     refuse_undeployed(config.workers, ["export"])
+    refuse_unshared(workspace)
     store = Store(Workspace.open_existing(workspace))
     _refuse_builtin(config, store, Released.of(store))
     with store.sole_lease(REFRESH):
@@ -83,25 +85,13 @@ def drift(
 
 def _refresh(config: PipelineConfig, workspace: str, flow_run_id: str) -> dict[str, Any]:
     """One run, whose record says what became of the night."""
-    with (
-        dask_workers(config.workers, workspace) as remote,
-        session(
-            workspace,
-            experiment=config.tracking.experiment,
-            params=config.model_dump(mode="json"),
-            tags=flow_run_tags(),
-            may_quote=config.privacy.examples,
-            flow=REFRESH,
-        ) as run,
-    ):
-        run.remote = remote
+    with run_of_stages(config, workspace, flow=REFRESH) as run:
         base = Released.of(run.store)
-        with tags("corpusmith", run.run_id):
-            corpus = run_stage("ingest", config, {}, run, workspace)
-            if _is_current(corpus, base, config, run.store):
-                told = _nothing_new(base.release, config, run)
-            else:
-                told = _take_in(corpus, base, config, run, workspace)
+        corpus = run_stage("ingest", config, {}, run, workspace)
+        if _is_current(corpus, base, config, run.store):
+            told = _nothing_new(base.release, config, run)
+        else:
+            told = _take_in(corpus, base, config, run, workspace)
         record = describe(run, flow_run_id) | told
         run.record |= record
         return record
@@ -117,19 +107,12 @@ def _is_current(corpus: ArtifactRef, base: Released, config: PipelineConfig, sto
 
 
 def _nothing_new(release: Release, config: PipelineConfig, run: Session) -> Told:
-    """What a night tells that brings nothing; a whole chain that was killed is gone on with, as far
-    as the budget goes."""
+    """What a night tells that brings nothing."""
     says = f"nothing is new: release {release.id} has these documents"
-    run.console.print(says, markup=False, highlight=False)
-    records = run.workspace.runs()
-    begun = begun_and_not_ended(records)
-    proposal = begun and propose(begun["reasons"], config, run.workspace.location, records)
-    return {
-        "release": release.model_dump(mode="json"),
-        "published": False,
-        "drift": {"alarm": False, "says": says, "measures": []},
-        "proposal": proposal,
-    }
+    quiet = {"alarm": False, "says": says, "measures": [], "raised": [], "quiet_since": None}
+    told = {"drift": quiet, "proposal": _proposal([], config, run)}
+    _tell(told, config, run)
+    return told | {"release": release.model_dump(mode="json"), "published": False}
 
 
 def _take_in(
@@ -154,9 +137,8 @@ def _take_in(
     }
     drift(config.drift, read, workspace=workspace)
     told = _judge(config, run)
-    made = {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()}
     run.record |= told
-    run.workspace.write_run(run.run_id, run.record | {"artifacts": made})  # known when killed, too
+    run.note()
     _tell(told, config, run)
     release = _publish(base.release, export, run)
     is_new = release.id != base.release.id
@@ -180,15 +162,26 @@ def _judge(config: PipelineConfig, run: Session) -> Told:
     """The drift, and what is proposed where it is news."""
     answer = run.store.folder_of(run.outcomes[DRIFT.name].ref) / ANSWER
     found: Told = json.loads(answer.read_text("utf-8"))
-    records = run.workspace.runs()
-    known = acknowledged(records)
+    known = acknowledged(run.workspace.runs())
     names = raised(found["measures"], known["measures"] if known else {})
     quiet_since = known["run_id"] if known and found["alarm"] and not names else None
-    proposal = None
-    if names:
-        rows = [row for row in found["measures"] if row["measure"] in names]
-        proposal = propose(list(map(_reason, rows)), config, run.workspace.location, records)
-    return {"drift": found | {"raised": names, "quiet_since": quiet_since}, "proposal": proposal}
+    reasons = [_reason(row) for row in found["measures"] if row["measure"] in names]
+    return {
+        "drift": found | {"raised": names, "quiet_since": quiet_since},
+        "proposal": _proposal(reasons, config, run),
+    }
+
+
+def _proposal(reasons: Sequence[str], config: PipelineConfig, run: Session) -> Told | None:
+    """Of tonight's reasons, or else of those of a whole chain that was begun and has not ended,
+    which is gone on with as far as the budget goes; None where there are neither."""
+    records = run.workspace.runs()
+    begun = begun_and_not_ended(records)
+    reasons = reasons or (begun["reasons"] if begun else [])
+    if not reasons:
+        return None
+    location = run.workspace.location
+    return propose(reasons, config, location, records, goes_on=begun is not None)
 
 
 def _reason(row: Mapping[str, Any]) -> str:
@@ -223,19 +216,47 @@ def proposal_lines(told: Told) -> list[str]:
 
 
 def _publish(before: Release, export: ArtifactRef, run: Session) -> Release:
-    """Switch to the new table, unless another release has become current meanwhile."""
+    """Switch to the new table, as one task."""
 
     @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
     def switch() -> Release:
-        return publish(
-            run.workspace,
-            embedder=before.embedder,
-            export=export,
-            scores=before.scores,
-            expected=before,
-        )
+        return publish_table(run.workspace, before, export, run.warn)
 
     return switch()
+
+
+def publish_table(
+    workspace: Workspace, before: Release, export: ArtifactRef, warn: Callable[[str], None]
+) -> Release:
+    """Switch to a new table of the current release's embedder; people who went back from that very
+    table do not want it again with the next night.
+
+    Returns:
+        The current release.
+
+    Raises:
+        CorpusmithError: another release has become current meanwhile.
+    """
+    gone = withdrawn(history(workspace))
+    for release in releases(workspace):
+        is_same = (release.embedder, release.export) == (before.embedder, export)
+        if is_same and release.id in gone:
+            warn(
+                f"not published, release {before.id} stays: release {release.id} was rolled back "
+                f"from: `corpusmith release rollback {release.id}` brings it back"
+            )
+            return before
+    scores, embedder = before.scores, before.embedder
+    try:
+        return publish(workspace, embedder=embedder, export=export, scores=scores, expected=before)
+    except RequestError as error:
+        now = current(workspace)
+        if now is None or now.id == before.id:
+            raise
+        raise CorpusmithError(
+            f"release {now.id} became current meanwhile: run refresh again; what was embedded is "
+            "kept"
+        ) from error
 
 
 def _refuse_builtin(config: PipelineConfig, store: Store, base: Released) -> None:

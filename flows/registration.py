@@ -7,7 +7,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from flows.links import harmless
+from flows.champion import champion_of
+from flows.harmless import harmless
 from flows.session import Session
 from flows.show import HEADLINES
 from tasks.release.model_card import CardFacts, model_card
@@ -26,11 +27,10 @@ def register(run: Session, release: Release, refused: Mapping[str, Any] | None =
     """
     if refused:
         _register_challenger(run, refused)
-        folder = run.store.folder_of(release.embedder)
-        run.tracker.register_embedder(folder, MODEL_NAME, release.registered_as)
+        follow(run, release)
     else:
         _register_released(run, release)
-    run.tracker.set_champion(MODEL_NAME, release.registered_as)
+        run.tracker.set_champion(MODEL_NAME, champion_of(run.workspace, release))
 
 
 def follow(run: Session, release: Release) -> None:
@@ -38,10 +38,10 @@ def follow(run: Session, release: Release) -> None:
 
     For new embeddings by an embedder that is there: a version for each night would say nothing.
     """
-    run.tracker.register_embedder(
-        run.store.folder_of(release.embedder), MODEL_NAME, release.known_as
-    )
-    run.tracker.set_champion(MODEL_NAME, release.known_as)
+    metadata = champion_of(run.workspace, release)
+    folder = run.store.folder_of(release.embedder)
+    run.tracker.register_embedder(folder, MODEL_NAME, metadata)
+    run.tracker.set_champion(MODEL_NAME, metadata)
 
 
 def _register_released(run: Session, release: Release) -> None:
@@ -49,7 +49,7 @@ def _register_released(run: Session, release: Release) -> None:
     with harmless("the model card could not be written", run.warn):
         card = card_of(run, release, MODEL_NAME)
         _keep(run, card)
-    _register(run, release.embedder, release.registered_as, card)
+    _register(run, release.embedder, champion_of(run.workspace, release), card)
 
 
 def _register_challenger(run: Session, refused: Mapping[str, Any]) -> None:

@@ -55,8 +55,7 @@ def current_release(workspace: Workspace) -> Release:
     release = current(workspace)
     if release is None:
         raise RequestError(
-            f"nothing is published in {workspace.location} that could be refreshed: `corpusmith "
-            "run` first"
+            f"nothing is published in {workspace.location}: `corpusmith run` publishes"
         )
     return release
 

@@ -13,7 +13,8 @@ from typing import Any
 from flows.announce import announce
 from flows.champion import follow_pointer
 from flows.plain_reporter import PlainReporter
-from model.errors import RequestError
+from flows.released import current_release
+from model.errors import CorpusmithError, RequestError
 from tasks.execute import Outcome, execute
 from tasks.release.pointer import current, history, released, releases, roll_back
 from tasks.release.release import Release
@@ -139,8 +140,8 @@ def align(
     with `output` it is copied to a folder, which appears under its name when it is whole.
 
     Raises:
-        RequestError: there was no such release, or the folder is there already.
-        CorpusmithError: the vectors cannot be aligned.
+        RequestError: there was no such release, OLD is named twice, or the folder is there already.
+        CorpusmithError: the vectors cannot be aligned, or the folder cannot be written.
     """
     from tasks.release.align.config import AlignConfig
     from tasks.release.align.definition import ALIGN, OLD_EXPORT
@@ -155,7 +156,7 @@ def align(
     outcome = _execute(ALIGN, AlignConfig(), inputs, store)
     folder = store.folder_of(outcome.ref)
     if output:
-        _copy(folder, output)
+        _copy(folder, output, outcome.ref.path)
     made = outcome.ref.model_dump(mode="json")
     return {
         "new": new.id,
@@ -167,11 +168,11 @@ def align(
 
 
 def _pair(workspace: Workspace, ids: Sequence[int], onto: int | None) -> tuple[Release, Release]:
-    now = current(workspace)
-    if now is None:
-        raise RequestError(f"nothing is published in {workspace.location}: `corpusmith run` does")
+    now = current_release(workspace)
     new = released(workspace, ids[0]) if ids else now
     if len(ids) > 1:
+        if onto is not None:
+            raise RequestError(f"release align: OLD is named twice, {ids[1]} and --onto {onto}")
         onto = ids[1]
     if onto is None:
         onto = _published_after(workspace, new)
@@ -199,13 +200,25 @@ def _execute(
     return execute(stage, config, inputs, store=store, report=report, map_shards=map_in_order)
 
 
-def _copy(folder: Path, output: Path) -> None:
+def _copy(folder: Path, output: Path, kept_at: str) -> None:
     """All files but the manifest, which speaks of a place in the workspace."""
     part = output.with_name(f".{output.name}.{secrets.token_hex(6)}.part")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(folder, part, ignore=shutil.ignore_patterns(MANIFEST_NAME))
         part.rename(output)
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise RequestError(f"--output {output} cannot be written: {error.strerror}") from error
+        if not isinstance(error, OSError):
+            raise
+        raise CorpusmithError(
+            f"--output {output} cannot be written: {_cause(error)}; the aligned vectors are kept "
+            f"in the workspace, at {kept_at}: make room and ask again, or take them from there"
+        ) from error
+
+
+def _cause(error: OSError) -> str:
+    """`shutil.copytree` tells of each file that failed: source, copy and why."""
+    if isinstance(error, shutil.Error):
+        return str(error.args[0][0][2])
+    return str(error.strerror or error)

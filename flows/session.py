@@ -85,6 +85,15 @@ class Session:
             for name, value in outcome.metrics.items()
         }
 
+    @property
+    def made(self) -> dict[str, dict[str, Any]]:
+        """What became of the stages that are done, JSON values."""
+        return {name: describe_outcome(outcome) for name, outcome in self.outcomes.items()}
+
+    def note(self) -> None:
+        """Write what is known by now, so that it is known of a run that is killed, too."""
+        self.workspace.write_run(self.run_id, self.record | {"artifacts": self.made})
+
     def warn(self, text: str) -> None:
         """Say one line that must not be missed."""
         self.console.print(text, style="yellow", markup=False, highlight=False)
@@ -100,6 +109,7 @@ def session(
     may_quote: bool = False,
     has_begun: bool = False,
     flow: str = WHOLE_CHAIN,
+    until: str | None = None,
 ) -> Iterator[Session]:
     """The run in progress if there is one, else a new one that ends with this block.
 
@@ -113,6 +123,7 @@ def session(
         may_quote: whether text of documents may go to the tracker.
         has_begun: whether artifacts to read must be in the workspace already.
         flow: what runs, for the record.
+        until: the stage it ends with, for the record; None = the whole chain, if it is one.
 
     Raises:
         RequestError: the workspace is not to be seen from here, or cannot serve.
@@ -123,7 +134,7 @@ def session(
         return
     place = _place(workspace, has_begun=has_begun)
     opened = _open(place, experiment, params, tags, may_quote)
-    _begin_record(opened, flow, tags)
+    _begin_record(opened, flow, until, tags)
     token = _current.set(opened)
     status = "KILLED"
     try:
@@ -140,8 +151,10 @@ def session(
             opened.links.make_known()
 
 
-def _begin_record(run: Session, flow: str, tags: Mapping[str, str]) -> None:
+def _begin_record(run: Session, flow: str, until: str | None, tags: Mapping[str, str]) -> None:
     flow_run_id = tags.get("prefect.flow_run_id")
+    if flow == WHOLE_CHAIN:
+        run.record["until"] = until
     run.record |= begun(run.run_id, flow) | {"prefect": {"flow_run_id": flow_run_id}}
     run.workspace.write_run(run.run_id, run.record)
     if flow_run_id:
@@ -150,8 +163,7 @@ def _begin_record(run: Session, flow: str, tags: Mapping[str, str]) -> None:
 
 def _end_record(run: Session, status: str) -> None:
     """What was made stands in the record however the run ended, so that nothing deletes it."""
-    made = {name: describe_outcome(outcome) for name, outcome in run.outcomes.items()}
-    record = ended(run.record | {"artifacts": made}, _STATES[status])
+    record = ended(run.record | {"artifacts": run.made}, _STATES[status])
     try:
         run.workspace.write_run(run.run_id, record)
     except (OSError, CorpusmithError) as error:
@@ -166,13 +178,22 @@ def describe_outcome(outcome: Outcome) -> dict[str, Any]:
     return {**ref, "reused": outcome.reused, "seconds": outcome.seconds}
 
 
-def _place(location: str, *, has_begun: bool) -> Workspace:
+def refuse_unshared(location: str) -> None:
+    """Refuse a place that depends on the folder in which a worker runs.
+
+    Raises:
+        RequestError: it does, and a worker runs this.
+    """
     shared = is_remote(location) or Path(location).expanduser().is_absolute()
     if deployment.id and not shared:
         raise RequestError(
             f"workspace {location!r}: a worker runs in a folder of its own that is removed "
             "afterwards: give the deployment an absolute path that all its workers see, or s3://"
         )
+
+
+def _place(location: str, *, has_begun: bool) -> Workspace:
+    refuse_unshared(location)
     if has_begun and not Workspace.at(location).exists:
         advice = "mount it there, at the same path on every worker"
         if is_remote(location):

@@ -81,7 +81,8 @@ def compare(
         reference_RX, new_NX: numbers of each document.
         reference_vectors_RD, new_vectors_ND: their vectors.
         num_two_sided: of the X numbers, how many (the first ones) may not fall either.
-        num_resamples: B; at least 3 / `false_alarm_frac`, or nothing is ever too far.
+        num_resamples: B; `false_alarm_frac` (B + 1) at least 1, or nothing is ever too far: then
+            thresholds are infinite.
         false_alarm_frac: how often at most any measure is above its threshold where documents do
             not differ.
         seed: of the draws.

@@ -1,6 +1,9 @@
 """Settings of the drift stage."""
 
-from pydantic import Field
+import math
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from tasks.settings import StageConfig, incidental
 
@@ -41,3 +44,15 @@ class DriftConfig(StageConfig):
     def false_alarm_frac(self) -> float:
         """The same of one night."""
         return self.false_alarms_per_month / 30
+
+    @model_validator(mode="after")
+    def _chance_can_be_told(self) -> Self:
+        """With fewer draws no difference is ever too large for chance."""
+        if int(self.false_alarm_frac * (self.num_resamples + 1)) < 1:
+            needed = math.ceil(1 / self.false_alarm_frac)
+            raise ValueError(
+                f"drift.num_resamples = {self.num_resamples} is too few to tell "
+                f"drift.false_alarms_per_month = {self.false_alarms_per_month:g}: {needed} are "
+                "enough; set either of them higher"
+            )
+        return self

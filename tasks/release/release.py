@@ -35,11 +35,6 @@ class Release(BaseModel):
     published_at: str
 
     @property
-    def known_as(self) -> dict[str, str]:
-        """What all versions of the registered model that are this embedder have in common."""
-        return {"content_id": self.embedder.content_id}
-
-    @property
     def registered_as(self) -> dict[str, str]:
         """What tells its version of the registered model from others."""
         return {"content_id": self.embedder.content_id, "release": str(self.id)}

@@ -165,14 +165,48 @@ def test_it_cools_down_after_a_whole_chain_published_or_not() -> None:
     refused = chain_of(1.0, release=None, refused=REFUSED)
     assert "cooldown_days" in str(why_not(ALLOWED, [refused], NOW_S))
     assert why_not(ALLOWED, [record("stage", "pipeline", days=1)], NOW_S) is None
-    assert why_not(ALLOWED, [chain_of(1.0) | {"state": "failed"}], NOW_S) is None
+    for state in ("failed", "stopped"):
+        began = chain_of(1.0, release=None, until=None) | {"state": state}
+        assert "cooldown_days" in str(why_not(ALLOWED, [began], NOW_S))
+    before_until = record("failed", "pipeline", days=1) | {"state": "failed"}
+    assert why_not(ALLOWED, [before_until], NOW_S) is None  # whether it was a whole one is unknown
+
+
+def test_a_chain_that_is_gone_on_with_does_not_wait_for_itself() -> None:
+    killed = dead("killed", until=None)
+    assert "began 0.0 days ago" in str(why_not(ALLOWED, [killed], NOW_S))
+    assert why_not(ALLOWED, [killed], NOW_S, goes_on=True) is None
+    ended_well = [chain_of(2.0), killed]
+    assert "began 2.0 days ago" in str(why_not(ALLOWED, ended_well, NOW_S, goes_on=True))
+
+
+def dead(run_id: str, **more: Any) -> dict[str, Any]:
+    """A run whose process is gone and said nothing."""
+    running = begun(run_id, "pipeline")
+    return running | {"owner": {**running["owner"], "started": "1"}} | more
+
+
+def test_runs_up_to_a_stage_are_no_training() -> None:
+    ingesting = begun("ingesting", "pipeline") | {"until": "ingest"}
+    assert why_not(ALLOWED, [ingesting], NOW_S) is None
+    failed = record("failed", "pipeline", days=1, seconds=7200.0, until="ingest")
+    assert why_not(ALLOWED, [failed | {"state": "failed"}], NOW_S) is None
+    died = dead("died", until="ingest")
+    assert spent_hours([failed | {"state": "failed"}, died], NOW_S, 3.0) == 0.0
+
+
+def test_every_chain_that_died_costs_what_a_chain_is_expected_to() -> None:
+    """Or one that is killed for its memory would be started again every night."""
+    tuned = {"artifacts": {"pretrain": {"seconds": 1800.0}}}
+    records = [dead("a", until=None), dead("b", until=None) | tuned, dead("old")]
+    assert spent_hours(records, NOW_S, 2.0) == pytest.approx(2.0 + 2.5)
 
 
 def test_a_clock_that_jumps_starts_nothing_more_often() -> None:
     """Records in any order count, and one of the future counts as of now."""
     assert "cooldown_days" in str(why_not(ALLOWED, [chain_of(2.0), chain_of(20.0)], NOW_S))
     assert "began 0.0 days ago" in str(why_not(ALLOWED, [chain_of(-300.0)], NOW_S))
-    assert spent_hours([chain_of(-300.0, 3600.0)], NOW_S) == 3.0
+    assert spent_hours([chain_of(-300.0, 3600.0)], NOW_S, 9.0) == 3.0
     without = {name: value for name, value in chain_of(1.0).items() if name != "started_at"}
     assert why_not(ALLOWED, [without], NOW_S) is None
 
@@ -192,4 +226,4 @@ def test_hours_are_those_of_training_in_the_last_thirty_days() -> None:
         record("failed", "pipeline", days=2, seconds=7200.0) | {"state": "failed"},
         record("night", "refresh", artifacts={"export": {"seconds": 9999.0}}),
     ]
-    assert spent_hours(records, NOW_S) == pytest.approx(3.0 + 0.03 + 2.0)
+    assert spent_hours(records, NOW_S, 9.0) == pytest.approx(3.0 + 0.03 + 2.0)

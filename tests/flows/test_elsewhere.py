@@ -11,7 +11,7 @@ from flows.deploy import deploy, prefect_file
 from flows.elsewhere import _line, sent_stages
 from flows.graph import STAGE_NAMES
 from flows.pipeline import FLOWS
-from flows.session import _place
+from flows.session import _place, refuse_unshared
 from model.errors import RequestError
 from tasks.store.workspace import Workspace
 
@@ -83,6 +83,14 @@ def test_a_worker_that_does_not_see_the_workspace_says_so(tmp_path: Path) -> Non
     assert not (tmp_path / "away").exists()
     assert _place(str(tmp_path / "new"), has_begun=False) == Workspace(tmp_path / "new")
     assert _place(str(tmp_path / "new"), has_begun=True) == Workspace(tmp_path / "new")
+
+
+def test_a_worker_refuses_a_place_below_its_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_unshared("./workspace")
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "x")
+    refuse_unshared("/ws")
+    with pytest.raises(RequestError, match="give the deployment an absolute path"):
+        refuse_unshared("./workspace")
 
 
 @pytest.mark.parametrize("arguments", [(["texts"], "/ws"), ([], "./workspace")])

@@ -1,6 +1,6 @@
 """A page that cannot be made ends nothing, and a password on the way there is told to nobody."""
 
-from flows.links import harmless
+from flows.harmless import harmless
 
 
 def test_what_goes_wrong_is_one_line_without_a_password() -> None:

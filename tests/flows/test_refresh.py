@@ -299,7 +299,7 @@ def test_what_cannot_be_refreshed_is_refused_before_anything_starts(
     Workspace.open(tmp_path / "new")
     done = elsewhere.try_("refresh", str(nights.chain.corpus), *QUICKER)
     assert done.returncode == 2
-    assert "`corpusmith run` first" in done.stderr
+    assert "`corpusmith run` publishes" in done.stderr
     done = nights.chain.try_("refresh", *QUICKER)
     assert done.returncode == 2
     assert "no PATHS are given, and release" in done.stderr

@@ -14,12 +14,14 @@ import pytest
 from flows.announce import payload
 from flows.champion import follow_pointer
 from flows.cli import main
+from flows.releases import _copy
+from model.errors import CorpusmithError, RequestError
 from tasks.release.pointer import current, publish
 from tasks.release.release import MODEL_NAME
 from tasks.store.store import Store
 from tasks.tracking.location import prepare_environment
 from tests.tasks.release.planted import DIM, Planted, documents, planted, unit
-from tests.tasks.store.making import new_store
+from tests.tasks.store.making import identity_of, make, new_store
 from tests.tasks.tracking.history import client_of
 
 Capture = pytest.CaptureFixture[str]
@@ -176,6 +178,41 @@ def test_vectors_are_aligned_into_the_store_and_to_a_folder(ask: Ask, tmp_path: 
     assert "its own space" in ask("align", "--onto", "2", status=2)["error"]
 
 
+def test_a_copy_that_fails_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, output = tmp_path / "made", tmp_path / "out" / "aligned"
+    made.mkdir()
+    (made / "part").symlink_to(tmp_path / "gone")  # `shutil.Error`, which has no strerror
+    with pytest.raises(CorpusmithError, match=r"No such file.* kept in the .* at a/b") as it:
+        _copy(made, output, "a/b")
+    assert not isinstance(it.value, RequestError)
+    assert not list(output.parent.iterdir())
+    (made / "part").unlink()
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _copy(made, output, "a/b")
+    assert not list(output.parent.iterdir())
+
+
+def test_a_rollback_to_new_embeddings_of_an_embedder_finds_its_version(
+    ask: Ask, store: Store, made: tuple[Store, list[Planted]]
+) -> None:
+    second = made[1][1]
+    inputs = {"tune": second.embedder}
+    export = make(store, identity_of("export", inputs, night=1), inputs=inputs)
+    publish(store.workspace, embedder=second.embedder.ref, export=export.ref)
+    ask("rollback", "2")
+    ask("rollback", "3")
+    assert champion(store)["corpusmith.release"] == "2"
+    versions = client_of(store.workspace.state).search_model_versions(f"name = '{MODEL_NAME}'")
+    assert len(versions) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -183,6 +220,7 @@ def test_vectors_are_aligned_into_the_store_and_to_a_folder(ask: Ask, tmp_path: 
         (("compare", "1"), "takes 2 ids"),
         (("rollback", "1", "2"), "takes 0 or 1 ids"),
         (("rollback", "--onto", "1"), "are of align"),
+        (("align", "2", "1", "--onto", "2"), "OLD is named twice, 1 and --onto 2"),
     ],
 )
 def test_what_makes_no_sense_is_refused(ask: Ask, arguments: tuple[str, ...], said: str) -> None:

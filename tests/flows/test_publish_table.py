@@ -1,0 +1,96 @@
+"""What the nightly flow publishes, is refused, and starts; by its functions alone."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from flows.champion import champion_of
+from flows.config import PipelineConfig
+from flows.refresh import _proposal, publish_table
+from model.errors import CorpusmithError, RequestError
+from tasks.release.pointer import Release, current, history, publish, roll_back
+from tasks.store.artifact import Artifact
+from tasks.store.run_records import begun, ended
+from tasks.store.store import Store
+from tests.tasks.store.making import identity_of, make, new_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return new_store(tmp_path)
+
+
+@pytest.fixture
+def embedder(store: Store) -> Artifact:
+    return make(store, identity_of("tune", {"ingest": make(store, identity_of("ingest"))}))
+
+
+def table(store: Store, embedder: Artifact, night: int) -> Artifact:
+    inputs = {"tune": embedder}
+    files = {"part": f"{night}".encode()}
+    return make(store, identity_of("export", inputs, night=night), inputs=inputs, files=files)
+
+
+@pytest.fixture
+def tables(store: Store, embedder: Artifact) -> list[Artifact]:
+    return [table(store, embedder, night) for night in range(3)]
+
+
+@pytest.fixture
+def first(store: Store, embedder: Artifact, tables: list[Artifact]) -> Release:
+    return publish(store.workspace, embedder=embedder.ref, export=tables[0].ref, scores={"a": 1})
+
+
+def test_a_table_that_was_rolled_back_from_stays_away(
+    store: Store, first: Release, tables: list[Artifact]
+) -> None:
+    workspace, told = store.workspace, []
+    second = publish_table(workspace, first, tables[1].ref, told.append)
+    assert (second.id, second.scores, told) == (2, {"a": 1}, [])
+    roll_back(workspace)
+    switches = len(history(workspace))
+    assert publish_table(workspace, first, tables[1].ref, told.append) == first
+    assert current(workspace) == first
+    assert len(history(workspace)) == switches
+    assert told == [
+        "not published, release 1 stays: release 2 was rolled back from: "
+        "`corpusmith release rollback 2` brings it back"
+    ]
+    assert publish_table(workspace, first, tables[2].ref, told.append).id == 3
+    roll_back(workspace, 2)
+    roll_back(workspace, 1)
+
+
+def test_who_loses_the_race_is_told_to_run_again(
+    store: Store, first: Release, embedder: Artifact, tables: list[Artifact]
+) -> None:
+    publish(store.workspace, embedder=embedder.ref, export=tables[1].ref)
+    with pytest.raises(CorpusmithError, match=r"release 2 became current.*run refresh again") as it:
+        publish_table(store.workspace, first, tables[2].ref, print)
+    assert not isinstance(it.value, RequestError)
+
+
+def test_the_champion_is_named_after_the_first_release_of_the_embedder(
+    store: Store, first: Release, tables: list[Artifact]
+) -> None:
+    second = publish_table(store.workspace, first, tables[1].ref, print)
+    assert champion_of(store.workspace, second) == first.registered_as
+    assert champion_of(store.workspace, first) == first.registered_as
+
+
+def test_a_chain_that_was_killed_is_gone_on_with_on_any_night(store: Store) -> None:
+    """Its own start is nothing to wait for; on a night with drift the reasons are tonight's."""
+    run: Any = SimpleNamespace(workspace=store.workspace)
+    config = PipelineConfig()
+    assert _proposal([], config, run) is None
+    proposal = {"reasons": ["masked_loss +2"], "started": True, "refused": None}
+    night = ended(begun("a", "refresh") | {"proposal": proposal}, "completed")
+    store.workspace.write_run("a", night)
+    store.workspace.write_run("b", ended(begun("b", "pipeline") | {"until": None}, "stopped"))
+    quiet, drifted = _proposal([], config, run), _proposal(["bytes +1"], config, run)
+    assert quiet
+    assert drifted
+    assert quiet["reasons"] == ["masked_loss +2"]
+    assert drifted["reasons"] == ["bytes +1"]
