@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.erasure.tables import read_table
 from tasks.erasure.targets import DUPLICATE, ERASED, Found, Targets
 from tasks.ingest.accounts.bookkeeping import file_counts
 from tasks.ingest.accounts.ledger import Accounts, write_ledger
@@ -52,12 +53,12 @@ def texts_of(found: Found, targets: Targets) -> Iterator[str]:
     folder = found.corpus.path
     reading = json.loads((folder / READING_NAME).read_text("utf-8"))
     for part in (part for group in reading["groups"] for part in group["parts"]):
-        rows = _read(folder / part["rows"])
+        rows = read_table(folder / part["rows"])
         gone = _gone(rows, targets)
         for name, place in _BODIES:
             here = gone.filter(pc.equal(rows["place"], place))
             if part[name] and pc.any(here).as_py():
-                yield from _read(folder / part[name])["text"].filter(here).to_pylist()
+                yield from read_table(folder / part[name])["text"].filter(here).to_pylist()
 
 
 def _gone(rows: pa.Table, targets: Targets) -> pa.ChunkedArray:
@@ -69,7 +70,7 @@ def _rewrite_part(
     corpus: Artifact, part: dict[str, Any], found: Found, targets: Targets, folder: Path
 ) -> None:
     """The rows of one part, and where texts go, those; `part` is brought up to date."""
-    rows = _read(corpus.path / part["rows"])
+    rows = read_table(corpus.path / part["rows"])
     gone = _gone(rows, targets)
     orphans = pa.array(sorted(found.orphans), pa.string())
     orphaned = pc.and_(
@@ -82,7 +83,7 @@ def _rewrite_part(
         if part[name]:
             here = gone.filter(pc.equal(rows["place"], place))
             if pc.any(here).as_py():
-                body = _read(corpus.path / part[name]).filter(pc.invert(here))
+                body = read_table(corpus.path / part[name]).filter(pc.invert(here))
                 _write(body, folder / part[name])
     kept_before = pc.sum(pc.equal(rows["place"], IN_DOCUMENTS)).as_py()
     rows = _blanked(_released(rows, orphaned), gone)
@@ -133,14 +134,9 @@ def _rewrite_summary(corpus: Artifact, accounts: Accounts, folder: Path) -> dict
 
 
 def _rewrite_files(corpus: Artifact, accounts: Accounts, folder: Path) -> None:
-    table = _read(corpus.path / FILES_NAME)
+    table = read_table(corpus.path / FILES_NAME)
     rows = [row | file_counts(accounts.files[row["name"]]) for row in table.to_pylist()]
     _write(pa.Table.from_pylist(rows, table.schema), folder / FILES_NAME)
-
-
-def _read(path: Path) -> pa.Table:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read()
 
 
 def _write(table: pa.Table, path: Path) -> None:

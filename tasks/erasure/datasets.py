@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tasks.erasure.tables import read_table
 from tasks.export.dataset import SUMMARY
 from tasks.export.parts import METADATA_KEY, PART_PREFIX, chunk_name, part_name, write_part
 from tasks.store.artifact import Artifact
@@ -42,7 +43,7 @@ def _rewrite_shard(
     """Id and content of the rows that go from one part."""
     ids = pa.array(sorted(doc_ids), pa.string())
     hashes = pa.array(sorted(contents), pa.binary(32))
-    part = _read(old / part_name(shard))
+    part = read_table(old / part_name(shard))
     own_hashes = part["content_sha256"].cast(pa.binary(32))
     gone = pc.or_(pc.is_in(part["doc_id"], value_set=ids), pc.is_in(own_hashes, value_set=hashes))
     if not pc.any(gone).as_py():
@@ -50,7 +51,7 @@ def _rewrite_shard(
     rows: list[dict[str, Any]] = part.select(["doc_id", "content_sha256"]).filter(gone).to_pylist()
     chunks = old / chunk_name(shard)
     if chunks.exists():
-        table = _read(chunks)
+        table = read_table(chunks)
         named = pa.array([row["doc_id"] for row in rows], pa.string())
         stay = pc.invert(pc.is_in(table["doc_id"], value_set=named))
         _write(table.filter(stay), folder / chunk_name(shard))
@@ -64,7 +65,7 @@ def _rewrite_summary(
     """The totals again, of what is there now."""
     names = [part_name(shard) for shard in range(num_parts)]
     paths = [folder / name if (folder / name).exists() else old / name for name in names]
-    parts = pa.concat_tables([_read(path).select(["n_tokens", "n_windows"]) for path in paths])
+    parts = pa.concat_tables([read_table(path).select(["n_tokens", "n_windows"]) for path in paths])
     about["num_documents"] = parts.num_rows
     for name, column in (("num_tokens", "n_tokens"), ("num_windows", "n_windows")):
         about[name] = pc.sum(parts[column], min_count=0).as_py()
@@ -76,11 +77,6 @@ def _rewrite_summary(
     )
     text = json.dumps(about, indent=2, ensure_ascii=False) + "\n"
     (folder / SUMMARY).write_text(text, "utf-8")
-
-
-def _read(path: Path) -> pa.Table:
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read()
 
 
 def _write(table: pa.Table, path: Path) -> None:

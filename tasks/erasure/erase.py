@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from model.errors import RequestError
+from model.errors import ArtifactError, RequestError
 from tasks.erasure.checkpoints import rewrite_checkpoints
 from tasks.erasure.corpora import rewrite_corpus, texts_of
 from tasks.erasure.databases import pieces_of
@@ -22,8 +22,8 @@ from tasks.erasure.local_state import (
 )
 from tasks.erasure.pages import page_of
 from tasks.erasure.receipt import Answer, artifact_entry, unreachable
-from tasks.erasure.records import moment, read_pending, sole, write_receipt, write_tombstone
-from tasks.erasure.survey import DATASETS, Survey
+from tasks.erasure.records import read_pending, sole, write_receipt, write_tombstone
+from tasks.erasure.survey import DATASETS, Survey, every_artifact
 from tasks.erasure.targets import Targets, find_targets
 from tasks.erasure.tokens import rewrite_tokens
 from tasks.release.lock import publishing
@@ -32,7 +32,7 @@ from tasks.store.atomic import write_atomic
 from tasks.store.canonical import short_hash
 from tasks.store.erased import Erasure, read_erased
 from tasks.store.rewriting import finish_pending, put_in_place, scratch_of
-from tasks.store.run_records import COMPLETED, state_of
+from tasks.store.run_records import COMPLETED, state_of, utc_now
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tasks.tombstones import pending_file
@@ -61,6 +61,7 @@ def plan_erasure(store: Store, wish: Wish) -> Answer:
 
     Raises:
         RequestError: an id is not known, or the workspace is in a bucket.
+        ArtifactError: the manifest of an artifact, or a table of a corpus, cannot be read.
     """
     targets, near = _targets(store, wish)
     survey = Survey(store, targets, wish.pages)
@@ -86,12 +87,14 @@ def erase(store: Store, wish: Wish) -> Answer:
     """Erase, and end an erasure that was interrupted; returns the receipt.
 
     Raises:
-        RequestError: an id is not known, the workspace is in a bucket, or someone works in it.
+        RequestError: an id is not known, the workspace is in a bucket, or someone works in it or
+            has a database of it open.
         ArtifactError: an artifact is damaged; nothing is lost, erase again when it is seen to.
     """
     targets, near = _targets(store, wish)
     workspace = store.workspace
     with sole(workspace):
+        _refuse_damaged(Survey(store, targets, wish.pages))
         pending = _begin(store, targets, wish)
         with publishing(workspace):
             finish_pending(workspace)
@@ -113,22 +116,35 @@ def _targets(store: Store, wish: Wish) -> tuple[Targets, list[str]]:
     pending = read_pending(store.workspace)
     if not wish.doc_ids and not pending:
         raise RequestError("erase: say which documents: DOC_ID, as ledger.parquet names them")
-    corpora = sorted(store.artifacts("ingest"), key=_created_at, reverse=True)
+    corpora = [each for each in every_artifact(store) if each.ref.stage == "ingest"]
+    corpora.sort(key=_created_at, reverse=True)
     targets, near = find_targets(corpora, wish.doc_ids, with_duplicates=wish.with_duplicates)
     return targets | Targets.from_json(pending["targets"]) if pending else targets, near
+
+
+def _refuse_damaged(survey: Survey) -> None:
+    """What is rewritten counts as whole from then on. What an erasure that died left half renamed
+    is no damage."""
+    for artifact in survey.concerned:
+        if flaws := survey.store.damage_of(artifact.ref):
+            raise ArtifactError(
+                f"{flaws[0]}: erasing from it would hide that: bring it back from a backup, or "
+                f"delete {artifact.path}; then erase again"
+            )
 
 
 def _begin(store: Store, targets: Targets, wish: Wish) -> Answer:
     """Write down what is to go, then see that nobody works here: who begins now sees it too."""
     path = pending_file(store.workspace)
     before = read_pending(store.workspace)
-    pending = {
+    pending: Answer = {
         "erasure_id": short_hash({k: v for k, v in targets.to_json().items() if k != "asked"}),
-        "targets": targets.to_json(),
         "reason": wish.reason,
-        "began_at": before["began_at"] if before else moment(),
-        "resumed": before is not None,
+        "began_at": utc_now(),
     }
+    if before:  # it goes on as what it was, whatever was added
+        pending |= {key: before[key] for key in pending if before[key]}
+    pending |= {"targets": targets.to_json(), "resumed": before is not None}
     write_atomic(path, json.dumps(pending, ensure_ascii=False).encode())
     try:
         store.refuse_others()
@@ -143,16 +159,16 @@ def _erase_all(survey: Survey, pending: Answer) -> Answer:
     """Everything, in order."""
     store, state = survey.store, survey.store.workspace.state
     texts = [text for found in survey.found.values() for text in texts_of(found, survey.targets)]
-    blanked, problems = blank_databases(state, pieces_of(texts))
+    blanked = blank_databases(state, pieces_of(texts))
     tracker = _erase_from_tracker(survey)
     pages = replace_examples(state)
-    exports = [each.ref.content_id for each in survey.concerned if each.ref.stage == "export"]
-    indexes = remove_indexes(state, exports)
-    learned = {e.ref.content_id for e in survey.concerned if survey.has_learned(e)}
-    cards = mark_cards(store.workspace.runs_folder, _runs_of(store.workspace, learned))
+    cards = mark_cards(store.workspace.runs_folder, _runs_of(store.workspace, survey.learned))
     deleted = store.delete_leftovers()
+    indexes = []
     for artifact in survey.concerned:
         _rewrite(survey, artifact, pending["erasure_id"])
+        if artifact.ref.stage == "export":  # a search before would have made it again
+            indexes += remove_indexes(state, artifact.ref.content_id)
     return {
         "erased": True,
         "deleted": [{"path": str(path), "bytes": size} for path, size in deleted]
@@ -161,7 +177,7 @@ def _erase_all(survey: Survey, pending: Answer) -> Answer:
         "pages_waiting_replaced": len(pages),
         "model_cards_marked": cards,
         "tracker": asdict(tracker),
-        "problems": problems,
+        "problems": [tracker.problem] if tracker.problem else [],
         "unreachable": unreachable(asdict(tracker)),
         "resumed": pending["resumed"],
     }
@@ -187,7 +203,7 @@ def _rewrite(survey: Survey, artifact: Artifact, erasure_id: str) -> None:
                 (folder / name).write_bytes(page)
     learned = survey.has_learned(artifact)
     if any(folder.iterdir()) or learned:
-        erasure = Erasure(erased_at=moment(), num_documents=num_documents, learned=learned)
+        erasure = Erasure(erased_at=utc_now(), num_documents=num_documents, learned=learned)
         put_in_place(workspace, artifact, erasure_id, erasure)
 
 
@@ -196,9 +212,9 @@ def _erase_from_tracker(survey: Survey) -> TrackerErasure:
     names = {name for names in survey.pages.values() for name in names}
     return erase_from_tracker(
         workspace.state,
-        content_ids=[each.ref.content_id for each in survey.concerned],
+        content_ids=survey.content_ids,
         run_ids=[run["run_id"] for run in workspace.runs() if state_of(run) != COMPLETED],
-        learned={e.ref.content_id for e in survey.concerned if survey.has_learned(e)},
+        learned=survey.learned,
         pages={name: page_of(name) for name in sorted(names)},
     )
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Collection, Set
 from pathlib import Path
 
+from model.errors import RequestError
 from tasks.erasure.databases import blank_database
 from tasks.erasure.pages import page_of
 from tasks.store.atomic import write_atomic
@@ -14,13 +15,12 @@ _NOTE = (
 )
 
 
-def remove_indexes(state: Path, exports: Collection[str]) -> list[Path]:
-    """Delete the search indexes of datasets, by their content ids; the next search makes others."""
-    found = [state / "search" / f"{content_id}.faiss" for content_id in exports]
-    removed = [path for path in found if path.exists()]
-    for path in removed:
-        path.unlink()
-    return removed
+def remove_indexes(state: Path, content_id: str) -> list[Path]:
+    """Delete the search index of a dataset, whole or in part; the next search makes another."""
+    found = sorted((state / "search").glob(f"{content_id}.faiss*"))
+    for path in found:
+        path.unlink(missing_ok=True)
+    return found
 
 
 def replace_examples(state: Path) -> list[Path]:
@@ -31,16 +31,23 @@ def replace_examples(state: Path) -> list[Path]:
     return found
 
 
-def blank_databases(state: Path, pieces: Set[str]) -> tuple[list[Path], list[str]]:
-    """Blank what quotes documents; returns the databases that did, and what went wrong."""
-    blanked, problems = [], []
+def blank_databases(state: Path, pieces: Set[str]) -> list[Path]:
+    """Blank what quotes documents; returns the databases that did.
+
+    Raises:
+        RequestError: one of them is in use, or cannot be read.
+    """
+    blanked = []
     for path in sorted({*state.glob("*.db"), *state.glob("prefect/*.db")}):
         try:
             if blank_database(path, pieces):
                 blanked.append(path)
         except sqlite3.Error as error:
-            problems.append(f"{path}: {error}")
-    return blanked, problems
+            raise RequestError(
+                f"{path} may quote what is erased, and cannot be rewritten ({error}): stop what "
+                "uses it, then `corpusmith erase --yes`"
+            ) from error
+    return blanked
 
 
 def mark_cards(runs_folder: Path, run_ids: Collection[str]) -> int:

@@ -1,7 +1,6 @@
 """Pages that quoted documents, and what stands in their places after an erasure."""
 
 import json
-from pathlib import Path
 
 from tasks.report.page import Section, render_report
 
@@ -9,12 +8,6 @@ SAYS = (
     "This page quoted documents of a corpus from which documents have been erased since. It was "
     "removed as a whole; the next run of the stage writes another."
 )
-
-
-def write_page(path: Path) -> None:
-    """Put a page of no quotes in the place of one that may have had some."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page_of(path.name), "utf-8")
 
 
 def page_of(name: str) -> str:

@@ -1,7 +1,6 @@
 """Writes down, beside the artifacts, what is being erased, what was, and the receipt."""
 
 import contextlib
-import datetime
 import fcntl
 import json
 import os
@@ -12,31 +11,41 @@ from model.errors import RequestError
 from tasks.erasure.receipt import Answer
 from tasks.erasure.targets import Targets
 from tasks.store.atomic import write_atomic
+from tasks.store.run_records import utc_now
 from tasks.store.workspace import Workspace
-from tasks.tombstones import erased_folder, pending_file
+from tasks.tombstones import NO_TOMBSTONES, erased_folder, pending_file, read_tombstones
 
 
 def write_tombstone(workspace: Workspace, pending: Answer) -> None:
-    """Keep hashes of what is erased, for ever."""
+    """Keep hashes of what is erased, for ever; those that an erasure of that id left stay.
+
+    Raises:
+        ArtifactError: a tombstone that is there already is damaged.
+    """
     stones = Targets.from_json(pending["targets"]).tombstones
+    read_tombstones(workspace)  # none that is damaged is taken for nothing, or written over
+    if stones == NO_TOMBSTONES:
+        return
     folder = erased_folder(workspace) / "tombstones"
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{pending['erasure_id']}.json"
+    before = json.loads(path.read_bytes()) if path.exists() else {"doc_ids": [], "contents": []}
     values = {
         "format_version": 1,
         "erased_at": pending["began_at"],
         "reason": pending["reason"],
-        "doc_ids": sorted(stones.doc_ids),
-        "contents": sorted(stones.contents),
+        "doc_ids": sorted(stones.doc_ids.union(before["doc_ids"])),
+        "contents": sorted(stones.contents.union(before["contents"])),
     }
     text = json.dumps(values, indent=1, ensure_ascii=False)
-    write_atomic(folder / f"{pending['erasure_id']}.json", text.encode())
+    write_atomic(path, text.encode())
 
 
 def write_receipt(workspace: Workspace, pending: Answer, receipt: Answer) -> Path:
     """Keep the receipt; returns where."""
     folder = erased_folder(workspace) / "receipts"
     folder.mkdir(parents=True, exist_ok=True)
-    now = moment()
+    now = utc_now()
     name = f"{now[:19].replace('-', '').replace(':', '')}-{pending['erasure_id'][:8]}.json"
     values = {
         "format_version": 1,
@@ -75,8 +84,3 @@ def sole(workspace: Workspace) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def moment() -> str:
-    """Now, in UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

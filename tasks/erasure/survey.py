@@ -4,10 +4,14 @@ it."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from model.errors import ArtifactError
 from tasks.erasure.downstream import Key, downstream_of, inputs_of, key_of
 from tasks.erasure.targets import Found, Targets, find_in
 from tasks.store.artifact import Artifact
+from tasks.store.erased import Erased, read_erased
+from tasks.store.errors import FormatError, UnreadableError
 from tasks.store.store import Store
 
 MODELS = ("vocab", "pretrain", "tune")
@@ -30,7 +34,7 @@ class Survey:
     @cached_property
     def artifacts(self) -> list[Artifact]:
         """All of the workspace."""
-        return list(self.store.artifacts())
+        return every_artifact(self.store)
 
     @cached_property
     def found(self) -> dict[str, Found]:
@@ -71,11 +75,56 @@ class Survey:
         found = self.made_of.get(key_of(artifact), ())
         return artifact.ref.stage in MODELS and any(one.num_learned for one in found)
 
+    @cached_property
+    def marked(self) -> dict[Key, Erased]:
+        """By artifact, what this and earlier erasures did to it."""
+        found = ((key_of(each), read_erased(each.path)) for each in self.artifacts)
+        return {key: erased for key, erased in found if erased}
+
+    @property
+    def content_ids(self) -> list[str]:
+        """Of every artifact whose pages elsewhere may quote what goes, or what went before."""
+        known = {*self.marked, *map(key_of, self.concerned)}
+        wanted = downstream_of(self.artifacts, known)
+        return [each.ref.content_id for each in self.artifacts if key_of(each) in wanted]
+
+    @property
+    def learned(self) -> set[str]:
+        """Content ids of the models that learned from what goes, or from what went before."""
+        before = {key for key, erased in self.marked.items() if erased.has_learned}
+        return {
+            each.ref.content_id
+            for each in self.artifacts
+            if key_of(each) in before or self.has_learned(each)
+        }
+
     @property
     def twins(self) -> list[str]:
         """Ids of what goes for its content alone."""
         ids = {doc_id for found in self.found.values() for doc_id in found.gone}
         return sorted(ids - self.targets.asked)
+
+
+def every_artifact(store: Store) -> list[Artifact]:
+    """All of a workspace; none is passed over, since it may hold what goes.
+
+    Raises:
+        ArtifactError: the manifest of one cannot be read.
+    """
+    folders = sorted(store.workspace.artifacts.glob("*/[!.]*"))
+    return [_artifact_in(store, folder) for folder in folders]
+
+
+def _artifact_in(store: Store, folder: Path) -> Artifact:
+    try:
+        return store.get(folder.parent.name, folder.name)
+    except (FormatError, UnreadableError):
+        raise
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{error}: what it holds cannot be erased: bring it back from a backup, or delete "
+            f"{folder}; then erase again"
+        ) from error
 
 
 def _rank(stage: str) -> int:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from model.errors import RequestError
+from tasks.erasure.tables import read_table
 from tasks.store.artifact import Artifact
 from tasks.tombstones import Tombstones, tombstone_of
 
@@ -30,11 +30,14 @@ class Targets:
         asked: ids as the user gave them.
         doc_ids: whatever has one of these ids goes, in whatever version.
         contents: whatever has one of these content hashes goes.
+        numbers: ids that ingest made of a file's name and a number, of documents that it refused
+            unread; what has one of these and no content goes, and leaves no tombstone.
     """
 
     asked: frozenset[str] = frozenset()
     doc_ids: frozenset[str] = frozenset()
     contents: frozenset[bytes] = frozenset()
+    numbers: frozenset[str] = frozenset()
 
     @property
     def tombstones(self) -> Tombstones:
@@ -47,7 +50,11 @@ class Targets:
         contents = pa.array(sorted(self.contents), pa.binary(32))
         by_id = pc.is_in(table["doc_id"], value_set=ids)
         by_content = pc.is_in(table["content_sha256"].cast(pa.binary(32)), value_set=contents)
-        return pc.or_(by_id, by_content)
+        numbers = pa.array(sorted(self.numbers), pa.string())
+        by_number = pc.and_(
+            pc.is_in(table["doc_id"], value_set=numbers), pc.is_null(table["content_sha256"])
+        )
+        return pc.or_(pc.or_(by_id, by_content), by_number)
 
     def to_json(self) -> dict[str, list[str]]:
         """As JSON values."""
@@ -55,19 +62,22 @@ class Targets:
             "asked": sorted(self.asked),
             "doc_ids": sorted(self.doc_ids),
             "contents": sorted(content.hex() for content in self.contents),
+            "numbers": sorted(self.numbers),
         }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Sequence[str]]) -> "Targets":
         """What `to_json` gave."""
         contents = frozenset(map(bytes.fromhex, values["contents"]))
-        return cls(frozenset(values["asked"]), frozenset(values["doc_ids"]), contents)
+        numbers = frozenset(values.get("numbers", ()))  # those of earlier versions have none
+        return cls(frozenset(values["asked"]), frozenset(values["doc_ids"]), contents, numbers)
 
     def __or__(self, other: "Targets") -> "Targets":
         return Targets(
             self.asked | other.asked,
             self.doc_ids | other.doc_ids,
             self.contents | other.contents,
+            self.numbers | other.numbers,
         )
 
 
@@ -95,6 +105,7 @@ def rows_of(corpus: Artifact) -> pa.Table:
 
     Raises:
         RequestError: an earlier version made the corpus, which kept no such rows.
+        ArtifactError: they are damaged.
     """
     paths = sorted(corpus.path.glob(ROWS))
     if not paths:
@@ -103,10 +114,7 @@ def rows_of(corpus: Artifact) -> pa.Table:
             "from: delete its folder, or `corpusmith gc --yes --older-than-days 0` if nothing "
             "needs it"
         )
-    tables = [
-        pq.ParquetFile(path, page_checksum_verification=True).read(_COLUMNS) for path in paths
-    ]
-    return pa.concat_tables(tables)
+    return pa.concat_tables([read_table(path, _COLUMNS) for path in paths])
 
 
 def find_targets(
@@ -152,8 +160,9 @@ def _target(tables: Sequence[pa.Table], doc_id: str) -> Targets:
         is_known = is_known or bool(rows)
         here = [row for row in rows if row["reason"] != ERASED]
         contents = frozenset(row["content_sha256"] for row in here if row["content_sha256"])
-        if here and contents and all(_is_numbered(row) for row in here):
-            return found | Targets(contents=contents)
+        if rows and all(_is_numbered(row) for row in rows):  # older corpora do not say what it is
+            refused = frozenset(row["doc_id"] for row in here if not row["content_sha256"])
+            return found | Targets(contents=contents, numbers=refused)
         found |= Targets(doc_ids=frozenset([doc_id] if rows else []), contents=contents)
     if not is_known:
         raise RequestError(

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ArtifactError
 from tasks.store.canonical import canonical_json
-from tasks.store.errors import UnreadableError
+from tasks.store.errors import FormatError, UnreadableError
 from tasks.store.manifest import Manifest
 
 ERASED_NAME = "ERASED.json"
+FORMAT_VERSION = 1
 
 
 class Content(BaseModel):
@@ -64,7 +65,7 @@ class Erased(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    format_version: int = 1
+    format_version: int = FORMAT_VERSION
     files: dict[str, RewrittenFile] = Field(default_factory=dict)
     erasures: dict[str, Erasure] = Field(default_factory=dict)
 
@@ -105,7 +106,8 @@ def read_erased(folder: Path) -> Erased | None:
 
     Raises:
         UnreadableError: the disk or its permissions stand in the way.
-        ArtifactError: the file that says it is damaged, or a newer corpusmith wrote it.
+        FormatError: a newer corpusmith wrote the file that says it.
+        ArtifactError: that file is damaged.
     """
     path = folder / ERASED_NAME
     try:
@@ -114,15 +116,22 @@ def read_erased(folder: Path) -> Erased | None:
         return None
     except OSError as error:
         raise UnreadableError(f"{path} cannot be read: {error.strerror}") from error
+    do = f"bring it back from a backup, or delete {folder} and run {folder.parent.name} again"
     try:
         sealed = json.loads(raw)
-        is_sealed = sealed["seal"] == _seal(sealed["erased"])
-        erased = Erased.model_validate(sealed["erased"])
+        values = sealed["erased"]
+        if sealed["seal"] != _seal(values):
+            raise ArtifactError(f"{path} was edited or damaged: its seal does not match: {do}")
+        if values["format_version"] == FORMAT_VERSION:
+            return Erased.model_validate(values)
+    except ArtifactError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} was edited or damaged: it cannot be read") from error
-    if not is_sealed:
-        raise ArtifactError(f"{path} was edited or damaged: its seal does not match")
-    return erased
+        raise ArtifactError(f"{path} was edited or damaged: it cannot be read: {do}") from error
+    raise FormatError(
+        f"{path} has version {values['format_version']} of its format, this corpusmith reads "
+        f"{FORMAT_VERSION}: update corpusmith"
+    )
 
 
 def _seal(values: Any) -> str:

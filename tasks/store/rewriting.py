@@ -22,7 +22,7 @@ from tasks.store.erased import (
     read_erased,
     render_erased,
 )
-from tasks.store.hashing import sha256_of, walk
+from tasks.store.hashing import sha256_of, walk, walk_folders
 from tasks.store.workspace import Workspace
 
 _SCRATCH = ".erasing"  # hidden, so that nobody takes it for an attempt at a request
@@ -56,6 +56,8 @@ def put_in_place(
         fsync_file(folder / name)
         (folder / name).chmod(0o444)
         files[name] = RewrittenFile(before=held[name][-1], after=_content(folder / name))
+    if names:
+        _keep_names(workspace, folder)
     before = known.erasures.get(erasure_id)
     told = erasure.model_copy(
         update={
@@ -89,20 +91,29 @@ def _finish(workspace: Workspace, folder: Path, erased: Erased) -> None:
     scratch.parent.mkdir(parents=True, exist_ok=True)
     for name, file in erased.files.items():
         if file.before:
-            _swap(scratch / name, folder / name, file.after)
+            _swap(scratch / name, folder, name, file.after)
     files = {name: RewrittenFile(after=file.after) for name, file in erased.files.items()}
     _write(workspace, folder, erased.model_copy(update={"files": files}))
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _swap(new: Path, old: Path, wanted: Content) -> None:
+def _keep_names(workspace: Workspace, folder: Path) -> None:
+    """The new files have to survive a power failure before anything says that they are there."""
+    outside = (folder.parent, workspace.staging / _SCRATCH, workspace.staging)
+    for each in (*walk_folders(folder), *outside):
+        fsync_folder(each)
+
+
+def _swap(new: Path, folder: Path, name: str, wanted: Content) -> None:
+    old = folder / name
     if new.exists():
+        old.parent.mkdir(parents=True, exist_ok=True)
         new.replace(old)
         fsync_folder(old.parent)
-    elif _content(old) != wanted:
+    elif not old.exists() or _content(old) != wanted:
         raise ArtifactError(
             f"{old} was to be rewritten by an erasure, and what was to replace it is gone: delete "
-            f"{old.parent} and erase again"
+            f"{folder} and erase again"
         )
 
 

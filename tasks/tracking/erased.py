@@ -1,11 +1,13 @@
 """Takes pages that quote documents out of the tracker, and marks models that learned from them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.tracking.location import Location, locate, prepare_environment, without_password
 
+_PAGE_SIZE = 1000
 LEARNED_TAG = "corpusmith.learned_from_erased"
 _NOTE = (
     "**Learned from documents that have been erased since.** A new run makes an embedder that "
@@ -70,9 +72,16 @@ class _Tracker:
 
     def __init__(self, location: Location) -> None:
         from mlflow import MlflowClient
+        from mlflow.entities import ViewType
 
         self._client = MlflowClient(location.uri)
-        self._experiments = [each.experiment_id for each in self._client.search_experiments()]
+        self._all = ViewType.ALL  # what was deleted in the tracker still lies there
+        self._experiments = [
+            each.experiment_id
+            for each in _paged(
+                lambda token: self._client.search_experiments(view_type=self._all, page_token=token)
+            )
+        ]
 
     def runs(self, content_ids: Collection[str], run_ids: Collection[str]) -> set[str]:
         """MLflow's ids of the runs of these artifacts, and of all runs that those runs began."""
@@ -93,7 +102,13 @@ class _Tracker:
 
     def mark_models(self, content_ids: Collection[str]) -> int:
         num_marked = 0
-        for version in self._client.search_model_versions() if content_ids else ():
+        if not content_ids:
+            return num_marked
+        for version in _paged(
+            lambda token: self._client.search_model_versions(
+                max_results=_PAGE_SIZE, page_token=token
+            )
+        ):
             if version.tags.get("corpusmith.content_id") in content_ids:
                 self._client.set_model_version_tag(
                     version.name, version.version, LEARNED_TAG, "true"
@@ -107,12 +122,23 @@ class _Tracker:
         return num_marked
 
     def _having(self, tag: str, value: str) -> Iterator[str]:
-        token = None
-        while True:
-            page = self._client.search_runs(
-                self._experiments, f"tags.`{tag}` = '{value}'", page_token=token
+        found = _paged(
+            lambda token: self._client.search_runs(
+                self._experiments,
+                f"tags.`{tag}` = '{value}'",
+                run_view_type=self._all,
+                page_token=token,
             )
-            yield from (run.info.run_id for run in page)
-            token = page.token
-            if not token:
-                return
+        )
+        yield from (run.info.run_id for run in found)
+
+
+def _paged(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    """What a search of MLflow finds, from all of its pages."""
+    token = None
+    while True:
+        page = fetch(token)
+        yield from page
+        token = page.token
+        if not token:
+            return

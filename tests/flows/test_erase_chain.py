@@ -109,12 +109,12 @@ def test_what_is_left_still_serves(chain: Chain, first: dict[str, Any]) -> None:
     assert chain.answer("release", "list")["current"] == 1
     status = chain.answer("status")
     learned = {each["stage"] for each in status["artifacts"] if each.get("learned_from_erased")}
-    assert learned <= {"vocab", "pretrain", "tune"}
+    assert learned == {"vocab", "pretrain", "tune"}  # the canary is drawn for training
     export = first["artifacts"]["export"]["path"]
     links = chain.answer("lineage", export)["chain"]
     assert links[0]["erased"]["num_documents"] == 1
     card = chain.workspace / "runs" / first["run_id"] / "model_card.md"
-    assert ("erased since" in card.read_text()) == bool(learned)
+    assert "erased since" in card.read_text()
 
 
 def test_the_same_files_give_a_corpus_without_it(chain: Chain, sought: dict[str, Any]) -> None:

@@ -20,38 +20,15 @@ from tasks.store.workspace import Workspace
 from tasks.tokens import TokenizedCorpus
 from tasks.tombstones import read_tombstones
 from tests.tasks.erasure.traces import traces
-from tests.tasks.erasure.workshop import CANARY, CHAIN, NEAR, PHRASE, Workshop, records
+from tests.tasks.erasure.workshop import CANARY, CHAIN, PHRASE, Workshop, files_of, records
 from tests.tasks.store.making import flip_bit
 
-TWINS = (
-    {"id": "copy", "text": CANARY, "split": "train"},
-    {"id": "near", "text": NEAR, "split": "train"},
-)
 PHRASES = (PHRASE, "canarius17 canarius18")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """A workspace before any erasure; tests work on copies."""
-    workshop = Workshop(tmp_path_factory.mktemp("made"))
-    workshop.write(records(*TWINS))
-    workshop.run()
-    return workshop
-
-
-@pytest.fixture
-def workshop(made: Workshop, tmp_path: Path) -> Workshop:
-    shutil.copytree(made.folder, tmp_path / "copy", symlinks=True)
-    return Workshop(tmp_path / "copy", dict(made.refs))
 
 
 def left_of_canary(made: Workshop, root: Path) -> list[str]:
     ids = made.token_ids(CANARY)[40:72]
     return traces(root, phrases=PHRASES, token_ids=ids, vectors=[made.vector("canary")])
-
-
-def files_of(workshop: Workshop) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in workshop.root.rglob("*") if path.is_file()}
 
 
 def test_the_search_for_traces_finds_them_all(made: Workshop) -> None:

@@ -1,6 +1,8 @@
 """An erasure that is killed: nothing is damaged meanwhile, and the next one ends the same."""
 
+import json
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from model.errors import RequestError
 from tasks.erasure.erase import erase
+from tasks.erasure.records import read_pending
 from tasks.store.erased import read_erased
 from tasks.tombstones import pending_file, read_tombstones
 from tests.tasks.erasure.traces import traces
@@ -65,3 +68,21 @@ def test_killed_at_any_moment_it_ends_the_same(made: Workshop, tmp_path: Path) -
         shutil.rmtree(workshop.folder)
         number += 13
     assert num_pending >= 8
+
+
+def test_what_is_ended_with_more_stays_the_same_erasure(made: Workshop, tmp_path: Path) -> None:
+    workshop = copy(made, tmp_path / "copy")
+    work = partial(erase, workshop.store, workshop.wish("canary"))
+    number = 60
+    while not pending_file(workshop.store.workspace).exists():
+        assert killed_at_change(number, workshop.root, work)
+        number += 15
+    before = read_pending(workshop.store.workspace)
+    assert before
+    other = records()[0]["id"]
+    receipt = erase(workshop.store, replace(workshop.wish(other), reason=""))
+    assert receipt["doc_ids"] == sorted(["canary", other])
+    kept = json.loads(Path(receipt["receipt"]).read_text())
+    assert (kept["erasure_id"], kept["reason"]) == (before["erasure_id"], "asked for")
+    stones = read_tombstones(workshop.store.workspace)
+    assert all(stones.cover(doc_id) for doc_id in ("canary", other))

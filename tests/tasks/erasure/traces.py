@@ -87,14 +87,17 @@ def _contents(path: Path) -> Iterator[bytes]:
 def _column(column: pa.ChunkedArray) -> Iterator[bytes]:
     """Values as text, and the numbers in lists as the bytes they are."""
     kind = column.type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if (is_list or pa.types.is_fixed_size_list(kind)) and _are_numbers(kind.value_type):
         for chunk in column.chunks:
-            flat = chunk.flatten()
-            if pa.types.is_integer(flat.type) or pa.types.is_floating(flat.type):
-                yield flat.to_numpy(zero_copy_only=False).tobytes()
-                return
+            yield chunk.flatten().to_numpy(zero_copy_only=False).tobytes()
+        return
     for value in column.to_pylist():
         yield value if isinstance(value, bytes) else str(value).encode()
+
+
+def _are_numbers(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _values(path: Path) -> Iterator[bytes]:

@@ -160,3 +160,8 @@ def _quote(context: StageContext) -> dict[str, float]:
 
 def _holds_canary(context: StageContext) -> bool:
     return any(PHRASE in text for text in Corpus(context.inputs["ingest"].path).texts())
+
+
+def files_of(workshop: Workshop) -> dict[Path, int]:
+    """When each file of the workspace was changed last."""
+    return {path: path.stat().st_mtime_ns for path in workshop.root.rglob("*") if path.is_file()}

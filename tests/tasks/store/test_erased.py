@@ -1,5 +1,6 @@
 """Files of an artifact that an erasure rewrote: its name stays, and damage is still found."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from model.errors import ArtifactError
 from tasks.store.artifact import Artifact
-from tasks.store.erased import ERASED_NAME, Erasure, read_erased
+from tasks.store.erased import ERASED_NAME, Erasure, read_erased, render_erased
+from tasks.store.errors import FormatError
 from tasks.store.rewriting import finish_pending, put_in_place, scratch_of
 from tasks.store.store import Store
 from tests.tasks.store.making import FILES, identity_of, make, new_store, overwrite, write_files
@@ -26,8 +28,10 @@ def artifact(store: Store) -> Artifact:
     return make(store, identity_of())
 
 
-def rewrite(store: Store, artifact: Artifact, content: bytes = b"other\n") -> None:
-    write_files(scratch_of(store.workspace, artifact), {"a.txt": content})
+def rewrite(
+    store: Store, artifact: Artifact, content: bytes = b"other\n", name: str = "a.txt"
+) -> None:
+    write_files(scratch_of(store.workspace, artifact), {name: content})
     put_in_place(store.workspace, artifact, "1", ERASURE)
 
 
@@ -89,6 +93,32 @@ def test_a_new_file_that_is_lost_is_told(
     with pytest.raises(ArtifactError, match=r"a\.txt was to be rewritten"):
         finish_pending(store.workspace)
     assert store.verify_all() == []  # the old file is still whole
+
+
+@pytest.mark.parametrize("is_missing", [False, True])
+def test_of_a_lost_file_in_a_subfolder_the_artifact_is_named(
+    store: Store, artifact: Artifact, monkeypatch: pytest.MonkeyPatch, is_missing: bool
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.store.rewriting._finish", lambda *_: None)
+        rewrite(store, artifact, name="deep/er/b.bin")
+    shutil.rmtree(store.workspace.staging / ".erasing")
+    if is_missing:
+        (artifact.path / "deep/er/b.bin").unlink()
+    with pytest.raises(ArtifactError, match=f"delete {re.escape(str(artifact.path))} and erase"):
+        finish_pending(store.workspace)
+
+
+def test_a_mark_of_a_newer_version_sets_nothing_aside(store: Store, artifact: Artifact) -> None:
+    rewrite(store, artifact)
+    erased = read_erased(artifact.path)
+    assert erased
+    newer = render_erased(erased.model_copy(update={"format_version": 2}))
+    overwrite(artifact.path / ERASED_NAME, newer)
+    with pytest.raises(FormatError, match="update corpusmith"):
+        store.find(artifact.manifest.identity, {})
+    assert artifact.path.is_dir()
+    assert not list(store.workspace.quarantine.glob("vocab/*"))
 
 
 def test_a_mark_that_was_edited_is_damage(store: Store, artifact: Artifact) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tasks.tracking.erased import LEARNED_TAG, erase_from_tracker
 from tests.tasks.evaluate.folders import write_embedder
 from tests.tasks.tracking.conftest import Open
-from tests.tasks.tracking.history import client_of
+from tests.tasks.tracking.history import client_of, run_named
 
 PAGES = {"report.html": "nothing is quoted here"}
 
@@ -46,6 +46,30 @@ def test_pages_are_replaced_and_models_marked(state: Path, tracked: Open, tmp_pa
     [version] = [each for each in versions if each.tags["corpusmith.content_id"] == "aa"]
     described = client_of(state).get_model_version("embedder", version.version).description
     assert (described or "").count("erased since") == 1
+
+
+def test_deleted_runs_are_reached_and_every_page_of_models(
+    state: Path, tracked: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = write_embedder(tmp_path / "embedder")
+    page = tmp_path / "report.html"
+    page.write_text("a secret")
+    tracker = tracked("run-1", tags={"corpusmith.run_id": "run-1"})
+    with tracker.stage("probe", {}) as track:
+        track.tag("corpusmith.content_id", "22")
+        track.artifact(page)
+    for content_id in ("aa", "bb"):
+        tracker.register_embedder(embedder, "embedder", {"content_id": content_id})
+    tracker.close()
+    client = client_of(state)
+    client.delete_run(run_named(client, "probe").info.run_id)
+    monkeypatch.setattr("tasks.tracking.erased._PAGE_SIZE", 1)
+    done = erase_from_tracker(
+        state, content_ids=["22"], run_ids=[], learned=["aa", "bb"], pages=PAGES
+    )
+    assert (done.num_pages, done.num_models, done.problem) == (1, 2, None)
+    [kept] = (state / "mlartifacts").rglob("report.html")
+    assert kept.read_text() == PAGES["report.html"]
 
 
 def test_a_tracker_that_is_away_is_a_problem_and_no_failure(
