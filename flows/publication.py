@@ -88,7 +88,7 @@ def publish_release(run: Session, made: Made, config: PipelineConfig) -> Publica
             return Publication(switch(before), before)
         except RequestError:
             now = current(run.workspace)
-            if now is None or (before and now.id == before.id):
+            if (now and now.id) == (before and before.id):
                 raise
 
 

@@ -17,7 +17,7 @@ from tasks.export.columns import vector_fields
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
 from tasks.export.vectors import vector_columns
-from tasks.ingest.cleaning.cleaner import Candidate, Cleaner
+from tasks.ingest.cleaning.cleaner import Candidate, Cleaner, Dropped
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.places.sources import list_sources
 from tasks.ingest.readers import read_source
@@ -133,8 +133,8 @@ def _document(found: Record | Refusal, name: str, cleaner: Cleaner) -> Candidate
     if isinstance(found, Refusal):
         raise _refused(name, found.number, found.reason)
     _, document = cleaner.judge(found, name)
-    if isinstance(document, Reason):
-        raise _refused(name, found.number, document)
+    if isinstance(document, Dropped):
+        raise _refused(name, found.number, document.reason)
     return document
 
 

@@ -5,7 +5,7 @@ Shape letters: N rows of a block, D embedding width.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn, Self
@@ -48,11 +48,9 @@ class EmbeddingsDataset:
             ArtifactError: it was made with another embedder, so its vectors and those of new texts
                 cannot be compared; or a file is missing or damaged.
         """
-        parts = sorted(folder.glob("part-*.parquet"))
-        if not parts:
-            raise ArtifactError(f"{folder} holds no part-*.parquet: run export again")
-        _check_parts(parts, embedder)
-        return cls(parts)
+        described = _described(folder)
+        _refuse_other_embedder(described, embedder)
+        return cls(list(described))
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -179,23 +177,38 @@ def _raise_damaged(path: Path, error: Exception) -> NoReturn:
     ) from None
 
 
-def _check_parts(parts: Sequence[Path], embedder: Path) -> None:
-    """Every file is there, and all were made with this embedder."""
-    descriptions = [_description(part) for part in parts]
+def parts_of(folder: Path) -> list[Path]:
+    """The files of a dataset, in order.
+
+    Raises:
+        ArtifactError: one of them is missing or damaged.
+    """
+    return list(_described(folder))
+
+
+def _described(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Every file of the dataset, in order, and what it says of itself."""
+    described = {part: _description(part) for part in sorted(folder.glob("part-*.parquet"))}
+    if not described:
+        raise ArtifactError(f"{folder} holds no part-*.parquet: run export again")
+    num_shards = next(iter(described.values())).get("num_shards")
+    shards = sorted(description.get("shard", -1) for description in described.values())
+    if shards != list(range(num_shards or 0)):
+        raise ArtifactError(
+            f"{folder} holds {len(described)} of {num_shards} parts: run export again"
+        )
+    return described
+
+
+def _refuse_other_embedder(described: Mapping[Path, Mapping[str, Any]], embedder: Path) -> None:
     given = read_manifest(embedder).content_id
-    for part, description in zip(parts, descriptions, strict=True):
+    for part, description in described.items():
         if description.get("embedder_id") != given:
             raise ArtifactError(
                 f"{part} was made with embedder {description.get('embedder_id')}, {embedder} is "
                 f"{given}: vectors of two embedders cannot be compared; search with the one it was "
                 "made with, or run export"
             )
-    num_shards = descriptions[0].get("num_shards")
-    shards = sorted(description.get("shard", -1) for description in descriptions)
-    if shards != list(range(num_shards or 0)):
-        raise ArtifactError(
-            f"{parts[0].parent} holds {len(parts)} of {num_shards} parts: run export again"
-        )
 
 
 def _description(part: Path) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from model.errors import CorpusError
+from model.errors import CorpusError, RequestError
 from tasks.settings import StageConfig
 from tasks.stage import Metrics, RemoteWorkers, Reporter, ShardMapper, Stage, StageContext
 from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.disk import Room
 from tasks.store.identity import ERASED_SOURCE, Identity
 from tasks.store.store import Store
+from tasks.store.workspace import Workspace
 from tasks.tombstones import NO_TOMBSTONES, Tombstones, read_tombstones, refuse_unfinished
 
 
@@ -71,7 +72,7 @@ def execute(
     Raises:
         ArtifactError: an input is not there or damaged.
         RequestError: the workspace lets nothing of this stage be committed, or an erasure is going
-            on in it, or did not end.
+            on in it, did not end, or came between.
         DiskFullError: there is no room for it; what was finished stays.
         CorpusmithError: whatever the stage's function refuses; nothing is committed then.
     """
@@ -87,6 +88,7 @@ def execute(
     store.prepare(stage.name)
     with store.lease(stage.name, identity.input_id) as lease:
         refuse_unfinished(store.workspace)  # an erasure looks for leases after it has said so
+        _refuse_erased_meanwhile(stage, store.workspace, erased)  # one that ended before the lease
         found = store.find(identity, inputs)  # another process may have made it meanwhile
         if found:
             return _outcome(found, reused=True, started=started)
@@ -110,6 +112,7 @@ def execute(
             )
             information = _run(stage, context, room, started=started)
             _refuse_changed_sources(stage, identity, identify(stage, config, upstream_ids, erased))
+            _refuse_erased_meanwhile(stage, store.workspace, erased)
             artifact = staging.commit(identity, inputs, information)
     return _outcome(artifact, reused=False, started=started)
 
@@ -135,6 +138,12 @@ def _refuse_changed_sources(stage: Stage, before: Identity, after: Identity) -> 
     """What was read must be what the identity names, or the artifact would lie."""
     if before.sources != after.sources:
         raise CorpusError(f"{stage.name}: source files changed since the run began: run it again")
+
+
+def _refuse_erased_meanwhile(stage: Stage, workspace: Workspace, erased: Tombstones) -> None:
+    """What was erased since they were read must not come into the artifact."""
+    if read_tombstones(workspace) != erased:
+        raise RequestError(f"{stage.name}: documents were erased meanwhile: run it again")
 
 
 def _outcome(artifact: Artifact, *, reused: bool, started: float) -> Outcome:

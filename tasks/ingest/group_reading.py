@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.ingest.cleaning.cleaner import NO_LINES, Cleaner
+from tasks.ingest.cleaning.cleaner import NO_LINES, Cleaner, Dropped
 from tasks.ingest.config import IngestConfig
 from tasks.ingest.parts import Part, PartWriter, part_path
 from tasks.ingest.places.sources import Source
@@ -172,11 +172,12 @@ def _judge(
     erased: Tombstones,
 ) -> None:
     doc_id, candidate = cleaner.judge(record, leaf)
-    if not isinstance(candidate, Reason) and erased.cover(doc_id, candidate.content_sha256):
-        candidate = Reason.ERASED
-    if isinstance(candidate, Reason):
+    if erased.cover(doc_id, candidate.content_sha256):
+        candidate = Dropped(Reason.ERASED)
+    if isinstance(candidate, Dropped):
         preview = record.preview or _start(record.text or "")
-        refusal = Refusal(record.number, candidate, record.byte_offset, preview, record.num_bytes)
+        reason = candidate.reason
+        refusal = Refusal(record.number, reason, record.byte_offset, preview, record.num_bytes)
         builder.refuse(file, leaf, doc_id, _unless_erased(refusal, doc_id, erased))
     else:
         builder.add(file, leaf, record, candidate)

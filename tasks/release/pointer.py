@@ -8,6 +8,8 @@
 """
 
 from collections.abc import Mapping
+from enum import Enum
+from typing import Final
 
 from model.errors import ArtifactError, RequestError
 from tasks.release.link import point_link, refuse_blocked_link
@@ -22,6 +24,7 @@ from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
 __all__ = [
+    "UNCHECKED",
     "Release",
     "current",
     "flaws_of",
@@ -32,6 +35,15 @@ __all__ = [
     "releases",
     "roll_back",
 ]
+
+
+class Unchecked(Enum):
+    """Stands where a release would, or None for no release."""
+
+    UNCHECKED = "unchecked"
+
+
+UNCHECKED: Final = Unchecked.UNCHECKED  # whatever is current
 
 
 def current(workspace: Workspace) -> Release | None:
@@ -83,7 +95,7 @@ def publish(
     embedder: ArtifactRef,
     export: ArtifactRef,
     scores: Mapping[str, float] | None = None,
-    expected: Release | None = None,
+    expected: Release | Unchecked | None = UNCHECKED,
 ) -> Release:
     """Make an embedder and its export the current release; readers see the old or the new one.
 
@@ -95,8 +107,8 @@ def publish(
         embedder: turns queries into vectors of the export's space.
         export: made with exactly this embedder.
         scores: of the embedder, by metric name.
-        expected: the release that the decision to publish was made against, if it was; publishing
-            is refused when another one has become current since.
+        expected: the release that the decision to publish was made against, None where nothing was
+            published then; publishing is refused when another one has become current since.
 
     Returns:
         The current release.
@@ -140,16 +152,23 @@ def roll_back(workspace: Workspace, release_id: int | None = None) -> Release:
         The current release.
 
     Raises:
-        RequestError: there was no such release, or nothing to go back to, or a folder of the
-            user's is in the way of the link.
+        RequestError: there was no such release, or nothing to go back to, or no id was given and
+            another release became current meanwhile, or a folder of the user's is in the way of
+            the link.
         ArtifactError: what it names is gone or damaged; every byte of it is read.
     """
-    target = released(workspace, release_id) if release_id is not None else _before(workspace)
+    expected: Release | Unchecked | None = UNCHECKED
+    if release_id is None:
+        expected = current(workspace)
+        target = _before(workspace, expected)
+    else:
+        target = released(workspace, release_id)
     _refuse_damaged(workspace, target)
     shelf = shelf_of(workspace)
     with publishing(workspace):
         while True:
             now, tag = shelf.current()
+            _refuse_surprise(workspace, now, expected)
             refuse_blocked_link(workspace)
             if now and now.id == target.id:
                 break
@@ -160,8 +179,7 @@ def roll_back(workspace: Workspace, release_id: int | None = None) -> Release:
     return target
 
 
-def _before(workspace: Workspace) -> Release:
-    now = current(workspace)
+def _before(workspace: Workspace, now: Release | None) -> Release:
     if now is None:
         raise RequestError(f"nothing is published in {workspace.location}: there is no way back")
     known = [each.id for each in releases(workspace)]
@@ -247,13 +265,16 @@ def _corpus_of(export: Artifact) -> ArtifactRef | None:
 
 
 def _refuse_surprise(
-    workspace: Workspace, before: Release | None, expected: Release | None
+    workspace: Workspace, before: Release | None, expected: Release | Unchecked | None
 ) -> None:
-    if expected and (before is None or before.id != expected.id):
+    if isinstance(expected, Unchecked):
+        return
+    if (before and before.id) != (expected and expected.id):
+        then = f"release {expected.id}" if expected else "no release"
         now = f"release {before.id}" if before else "none"
         raise RequestError(
-            f"{workspace.location}: release {expected.id} was expected to be current, it is "
-            f"{now}: look again before you publish"
+            f"{workspace.location}: {then} was expected to be current, it is {now}: "
+            "look again before you switch"
         )
 
 

@@ -1,18 +1,14 @@
 """What a release says: everything a reader needs to search it."""
 
-import json
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from model.errors import ArtifactError
+from tasks.release.records import Record, parse, render
 from tasks.store.artifact import ArtifactRef
-from tasks.store.errors import FormatError
 
-FORMAT_VERSION = 1
 MODEL_NAME = "corpusmith-embedder"  # of the registered model whose versions are the releases
 
 
-class Release(BaseModel):
+class Release(Record):
     """An embedder together with its complete export.
 
     Attributes:
@@ -24,9 +20,6 @@ class Release(BaseModel):
         published_at: UTC; information only, never compared.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: int = Field(default=FORMAT_VERSION, ge=1)
     id: int = Field(ge=1)
     embedder: ArtifactRef
     export: ArtifactRef
@@ -42,7 +35,7 @@ class Release(BaseModel):
 
 def render_release(release: Release) -> bytes:
     """The release as a JSON file."""
-    return release.model_dump_json(indent=1).encode()
+    return render(release)
 
 
 def parse_release(raw: bytes, where: str) -> Release:
@@ -52,10 +45,5 @@ def parse_release(raw: bytes, where: str) -> Release:
         FormatError: a newer corpusmith wrote it.
         ArtifactError: it is damaged.
     """
-    try:
-        version = json.loads(raw)["format_version"]
-        if version == FORMAT_VERSION:
-            return Release.model_validate_json(raw)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{where} is damaged: delete it and run again to publish") from error
-    raise FormatError(f"{where} needs version {version} of the release format: update corpusmith")
+    advice = "delete it and run again to publish"
+    return parse(Release, raw, where, known_as="the release format", if_damaged=advice)

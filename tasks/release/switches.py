@@ -5,21 +5,17 @@ written and did not happen, because its process died or another was first, is to
 current now and by the switches after it.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from model.errors import ArtifactError
-from tasks.store.errors import FormatError
-
-FORMAT_VERSION = 1
+from tasks.release.records import Record, parse, render
 
 Kind = Literal["published", "rolled_back"]
 
 
-class Switch(BaseModel):
+class Switch(Record):
     """One move of the pointer.
 
     Attributes:
@@ -30,9 +26,6 @@ class Switch(BaseModel):
         at: UTC; information only, never compared.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format_version: int = Field(default=FORMAT_VERSION, ge=1)
     number: int = Field(ge=1)
     kind: Kind
     release: int = Field(ge=1)
@@ -42,7 +35,7 @@ class Switch(BaseModel):
 
 def render_switch(switch: Switch) -> bytes:
     """The switch as a JSON file."""
-    return switch.model_dump_json(indent=1).encode()
+    return render(switch)
 
 
 def parse_switch(raw: bytes, where: str) -> Switch:
@@ -52,13 +45,8 @@ def parse_switch(raw: bytes, where: str) -> Switch:
         FormatError: a newer corpusmith wrote it.
         ArtifactError: it is damaged.
     """
-    try:
-        version = json.loads(raw)["format_version"]
-        if version == FORMAT_VERSION:
-            return Switch.model_validate_json(raw)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{where} is damaged: move it away; it is history only") from error
-    raise FormatError(f"{where} needs version {version} of the history's format: update corpusmith")
+    advice = "move it away; it is history only"
+    return parse(Switch, raw, where, known_as="the history's format", if_damaged=advice)
 
 
 def happened(switches: Sequence[Switch], current: int | None) -> list[Switch]:

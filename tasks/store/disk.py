@@ -108,6 +108,8 @@ class Room:
     def _still_needed(self) -> str:
         if self._missing_bytes:
             return f"{self._missing_bytes:,} bytes are needed"
+        if not self._num_bytes:
+            return "more is needed"  # the stage did not say how much
         return f"more than the {self._num_bytes:,} bytes that were expected are needed"
 
     @property

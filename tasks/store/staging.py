@@ -21,7 +21,7 @@ from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atom
 from tasks.store.canonical import plain_json
 from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
 from tasks.store.erased import ERASED_NAME
-from tasks.store.errors import DiskFullError
+from tasks.store.errors import DiskFullError, FormatError, UnreadableError
 from tasks.store.hashing import of_each, sha256_of, walk, walk_folders
 from tasks.store.identity import Identity
 from tasks.store.lease import Lease
@@ -129,7 +129,8 @@ def finish(
     opens what is sealed.
 
     Raises:
-        NondeterminismError, LeaseLostError, StorageError: as `Staging.commit` does.
+        NondeterminismError, LeaseLostError, StorageError, DiskFullError: as `Staging.commit` does.
+        FormatError, UnreadableError: what was sealed may be whole, and is not begun anew.
     """
     earlier = _earlier(_attempts(lookup, lease))
     if lease.cut_off or not earlier or not (earlier[-1] / MANIFEST_NAME).exists():
@@ -137,14 +138,17 @@ def finish(
     folder = earlier[-1]
     try:
         manifest = read_manifest(folder)
+    except (FormatError, UnreadableError):
+        raise
     except ArtifactError:
         return None
     if manifest.identity != identity or stale_inputs(manifest, inputs):
         return None
-    _remove_scratch(folder)
-    if flaws_of(artifact_from(folder, manifest)):
-        return None
-    return _publish(lookup, lease, folder, manifest, inputs)
+    with explaining_full_disk(folder):
+        _remove_scratch(folder)
+        if flaws_of(artifact_from(folder, manifest)):
+            return None
+        return _publish(lookup, lease, folder, manifest, inputs)
 
 
 def _publish(

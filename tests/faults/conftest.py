@@ -12,6 +12,7 @@ import pytest
 
 from flows.graph import StageName
 from tests.faults.changes import done_apart
+from tests.faults.small_disk import why_not_mounted
 from tests.faults.stages import run_stage, write_corpus
 from tests.faults.table import Table
 
@@ -45,6 +46,16 @@ def _run_all(corpus: Path, workspace: Path, names: Path) -> None:
     for stage in ENDS:
         run_stage(stage, corpus, workspace)
     names.write_text("\n".join(sorted(sys.modules)))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Path:
+    """An empty folder at which `small_disk.mount` can put a disk."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if reason := why_not_mounted(place):
+        pytest.skip(reason)
+    return place
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import sys
@@ -13,6 +14,9 @@ from tests.faults.changes import done_apart, fill_disk
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 32, 16384, 1 << 18
 BALLAST = "ballast"
+# How a system says that such a thing is not for us; the last where it lets us have 0 namespaces.
+_FORBIDDEN = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOSPC}
+_STATUS = 100  # added to the error's number, so that it is none that a mistake of ours ends with
 
 
 def mount(place: Path, num_bytes: int) -> None:
@@ -54,9 +58,26 @@ def fill(place: Path) -> None:
             file.write(b"1")
 
 
-def can_mount(place: Path) -> bool:
-    """Whether this system lets us mount a disk of our own."""
-    return done_apart(lambda: mount(place, 2**20)) == 0
+def why_not_mounted(place: Path) -> str | None:
+    """Why this system lets us mount no disk of our own; None where it does.
+
+    Raises:
+        AssertionError: it fails for another reason, which is a mistake of ours.
+    """
+
+    def try_it() -> None:
+        try:
+            mount(place, 2**20)
+        except OSError as error:
+            if error.errno in _FORBIDDEN:
+                os._exit(_STATUS + error.errno)
+            raise
+
+    status = done_apart(try_it)
+    if status == 0:
+        return None
+    assert status - _STATUS in _FORBIDDEN, f"mounting a disk ended with {status}"
+    return f"this system lets us mount no disk of our own: {os.strerror(status - _STATUS)}"
 
 
 def copied(folder: Path, disk: Path) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from flows.graph import STAGE_NAMES, StageName
-from tasks.store.artifact import Artifact
 from tests.faults.changes import changes_of, ended_at
+from tests.faults.outcomes import committed
 from tests.faults.stages import downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 
@@ -47,10 +47,10 @@ def test_a_stage_killed_anywhere_is_finished_by_the_next_run(
         work = partial(run_stage, stage, corpus, folder)
         killed = ended_at(name, folder, work, turn=turn)
         assert killed.status == -signal.SIGKILL, name
-        assert content_ids(folder, stage) in ([], [unbroken.ref.content_id]), name
+        assert committed(folder, stage) in ([], [unbroken.ref.content_id]), name
         num_done += parts_in(stage, killed.changes)
         num_kept += num_parts - parts_in(stage, changes_of(folder, work))
-        assert content_ids(folder, stage) == [unbroken.ref.content_id], name
+        assert committed(folder, stage) == [unbroken.ref.content_id], name
         assert not [path for path in (folder / "staging").rglob("*") if path.is_file()], name
         shutil.rmtree(folder)
     parts = f"; {num_kept} of {num_done} finished parts kept" if num_parts else ""
@@ -87,11 +87,3 @@ def _kind(name: str) -> str:
         return "sealed"  # on several threads, each file in the same way
     kind = re.sub(r"\d+", "N", name)
     return re.sub(r"(staging/\w+/ID/ID/.+/)[^/]+(\.\w+)", r"\1*\2", kind)
-
-
-def content_ids(workspace: Path, stage: StageName) -> list[str]:
-    """Of the stage's artifacts that a reader finds, all of them whole."""
-    store = store_of(workspace)
-    assert not store.verify_all()
-    found: list[Artifact] = list(store.artifacts(stage))
-    return [artifact.ref.content_id for artifact in found]

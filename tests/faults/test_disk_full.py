@@ -23,7 +23,7 @@ from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.faults.changes import Deed, changes_of, done_apart, ended_at
 from tests.faults.outcomes import Work, as_command, committed, line_in
-from tests.faults.small_disk import BALLAST, can_mount, copied, fill, mount, refuse_new_files
+from tests.faults.small_disk import BALLAST, copied, fill, mount, refuse_new_files
 from tests.faults.stages import downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 from tests.tasks.chain import Listener
@@ -31,7 +31,8 @@ from tests.tasks.chain import Listener
 NUM_PLACES = 6  # of each stage, and of each way to fill the disk
 DISK_BYTES = 64 * 2**20
 SAYS = re.compile(
-    r"(the disk is full at /\S+: (more than the )?[\d,]+ bytes (that were expected )?are needed|"
+    r"(the disk is full at /\S+: "
+    r"((more than the )?[\d,]+ bytes (that were expected )?are|more is) needed|"
     r"not enough room at /\S+: about [\d,]+ bytes more are needed), [\d,]+ bytes are free.*"
 )
 # What may be finished when the disk is full, and then stands in the artifact as it was.
@@ -46,12 +47,8 @@ FINISHED: dict[StageName, str] = {
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("stage", STAGE_NAMES)
 def test_a_disk_that_another_program_fills_while_a_stage_works(
-    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
+    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, disk: Path, table: Table
 ) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if not can_mount(disk):
-        pytest.skip("this system lets us mount no disk of our own")
     source = without(whole, tmp_path / "source", downstream_of(stage))
     places, expected = recorded(stage, whole, corpus, tmp_path)
 
@@ -105,6 +102,7 @@ def recorded(
         seen[name] += 1
         if f" staging/{stage}/" in name and name.startswith(("open", "os.mkdir", "os.rename")):
             turns.append((name, seen[name]))
+    assert turns
     chosen = random.Random(0).sample(range(len(turns)), min(NUM_PLACES, len(turns)))
     return [turns[place] for place in sorted(chosen)], committed(workspace, stage)
 
@@ -148,6 +146,12 @@ def overfull(context: StageContext) -> dict[str, float]:
     return {}
 
 
+def silent(context: StageContext) -> dict[str, float]:
+    """One that said nothing."""
+    (context.output / "second").write_bytes(bytes(10**7))
+    return {}
+
+
 def run_on(workspace: Path, run: Callable[[StageContext], dict[str, float]]) -> Outcome:
     return execute(
         Stage("vocab", 1, (), run),
@@ -165,52 +169,53 @@ def test_what_cannot_fit_is_not_begun(tmp_path: Path) -> None:
         run_on(tmp_path / "workspace", hungry)
 
 
-def test_a_full_disk_is_named_and_the_lease_given_up(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_the_lease_given_up(disk: Path) -> None:
     """Who tries again in the same process would else wait for itself."""
-    if not can_mount(tmp_path):
-        pytest.skip("this system lets us mount no disk of our own")
 
     def try_it() -> None:
-        mount(tmp_path, 2**20)
+        mount(disk, 2**20)
         says = r"full at .*/staging/vocab/.*: more than the 200,000 bytes that were expected are"
         with pytest.raises(DiskFullError, match=says):
-            run_on(tmp_path / "workspace", overfull)
-        fill(tmp_path)
+            run_on(disk / "workspace", overfull)
+        fill(disk)
         started = time.monotonic()
         with pytest.raises(DiskFullError):
-            run_on(tmp_path / "workspace", overfull)
+            run_on(disk / "workspace", overfull)
         assert time.monotonic() - started < 10
-        assert not store_of(tmp_path / "workspace").is_at_work("vocab")
+        assert not store_of(disk / "workspace").is_at_work("vocab")
 
     assert done_apart(try_it) == 0
 
 
-def test_a_lease_for_which_there_is_no_room_keeps_nobody_waiting(tmp_path: Path) -> None:
-    if not can_mount(tmp_path):
-        pytest.skip("this system lets us mount no disk of our own")
-
+def test_of_a_stage_that_said_no_need_none_is_told(disk: Path) -> None:
     def try_it() -> None:
-        mount(tmp_path, 2**20)
-        fill(tmp_path)
-        seat = FolderSeat(tmp_path / "lease")
+        mount(disk, 2**20)
+        with pytest.raises(DiskFullError, match=r"full at .*/staging/vocab/.*: more is needed, "):
+            run_on(disk / "workspace", silent)
+
+    assert done_apart(try_it) == 0
+
+
+def test_a_lease_for_which_there_is_no_room_keeps_nobody_waiting(disk: Path) -> None:
+    def try_it() -> None:
+        mount(disk, 2**20)
+        fill(disk)
+        seat = FolderSeat(disk / "lease")
         with pytest.raises(DiskFullError, match=r"lease/000001\.json: [\d,]+ bytes are needed"):
             try_lease(seat, "vocab", "0" * 32)
-        (tmp_path / BALLAST).unlink()
+        (disk / BALLAST).unlink()
         assert try_lease(seat, "vocab", "0" * 32)
 
     assert done_apart(try_it) == 0
 
 
-def test_a_holder_shows_on_a_full_disk_that_it_lives(tmp_path: Path) -> None:
-    if not can_mount(tmp_path):
-        pytest.skip("this system lets us mount no disk of our own")
-
+def test_a_holder_shows_on_a_full_disk_that_it_lives(disk: Path) -> None:
     def try_it() -> None:
-        mount(tmp_path, 2**20)
-        seat = FolderSeat(tmp_path / "lease")
+        mount(disk, 2**20)
+        seat = FolderSeat(disk / "lease")
         lease = try_lease(seat, "vocab", "0" * 32)
         assert lease
-        fill(tmp_path)
+        fill(disk)
         before = seat.newest()
         lease.check()
         after = seat.newest()
@@ -224,19 +229,17 @@ def test_a_holder_shows_on_a_full_disk_that_it_lives(tmp_path: Path) -> None:
     assert done_apart(try_it) == 0
 
 
-def test_a_full_disk_can_be_cleared(tmp_path: Path) -> None:
+def test_a_full_disk_can_be_cleared(disk: Path) -> None:
     """What makes room must not need any."""
-    if not can_mount(tmp_path):
-        pytest.skip("this system lets us mount no disk of our own")
 
     def try_it() -> None:
-        mount(tmp_path, 2**20)
+        mount(disk, 2**20)
         with pytest.raises(DiskFullError):
-            run_on(tmp_path / "workspace", overfull)
-        [left] = (tmp_path / "workspace").glob("staging/vocab/*/*")
-        fill(tmp_path)
-        shutil.rmtree(tmp_path / "workspace/leases/vocab")  # as if it had been left long ago
-        store = Store(Workspace.open_existing(tmp_path / "workspace"))
+            run_on(disk / "workspace", overfull)
+        [left] = (disk / "workspace").glob("staging/vocab/*/*")
+        fill(disk)
+        shutil.rmtree(disk / "workspace/leases/vocab")  # as if it had been left long ago
+        store = Store(Workspace.open_existing(disk / "workspace"))
         [(found, size_bytes)] = store.collect_garbage(dry_run=False, older_than_days=0)
         assert found == left
         assert size_bytes >= 10**5

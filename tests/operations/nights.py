@@ -101,8 +101,8 @@ class Nights:
     def pass_one(self, number: int) -> Row:
         """Change, refresh, compare; erase and train where it is time to."""
         is_other = number == round(CHANGED_AT * self.num_nights)
-        canary = self.texts.add_canary() if number % ERASED_EVERY == ERASED_EVERY - 1 else None
         row = Row(number, self.texts.pass_a_night(is_other=is_other))
+        canary = self.texts.add_canary() if number % ERASED_EVERY == ERASED_EVERY - 1 else None
         answer = self.refresh(row)
         row.release = answer["release"]["id"]
         row.num_embedded = int(answer["metrics"].get("export/num_embedded", 0))

@@ -1,12 +1,13 @@
 """One stage by itself: it works from exactly the artifacts it was handed, or not at all."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from model.errors import ArtifactError
+from model.errors import ArtifactError, RequestError
 from tasks.execute import Outcome, execute
 from tasks.settings import StageConfig
 from tasks.stage import Stage, StageContext, map_in_order
@@ -70,6 +71,54 @@ def test_what_was_finished_by_a_process_that_died_is_not_done_again(
     after = (store.workspace.path / outcome.ref.path / "copy.txt").stat()
     assert os.path.samestat(before, after)
     assert (outcome.reused, outcome.metrics) == (False, {"size": 6.0})
+
+
+def erase_something(store: Store) -> None:
+    """An erasure that begins and ends, as far as it is to be seen afterwards."""
+    folder = store.workspace.path / "erased" / "tombstones"
+    folder.mkdir(parents=True)
+    (folder / "1.json").write_text(json.dumps({"doc_ids": ["11"], "contents": []}))
+
+
+@pytest.mark.parametrize("is_before_work", [True, False])
+@pytest.mark.parametrize("heeds_erasures", [True, False])
+def test_an_erasure_that_came_between_is_not_overlooked(
+    store: Store, is_before_work: bool, heeds_erasures: bool
+) -> None:
+    """Hashing the sources, or waiting for a lease, may take longer than an erasure."""
+    done: list[str] = []
+
+    def hashed(config: StageConfig) -> list[tuple[str, str]]:
+        if is_before_work and not done:
+            erase_something(store)
+            done.append("erasure")
+        return [("a", "b")]
+
+    def work(context: StageContext) -> dict[str, float]:
+        done.append("work")
+        (context.output / "a.txt").write_text("text")
+        if "erasure" not in done:
+            erase_something(store)
+            done.append("erasure")
+        return {}
+
+    stage = Stage("vocab", 1, (), work, sources=hashed, heeds_erasures=heeds_erasures)
+
+    def run_it() -> Outcome:
+        return execute(
+            stage,
+            StageConfig(),
+            {},
+            store=store,
+            report=Listener(),
+            map_shards=map_in_order,
+        )
+
+    with pytest.raises(RequestError, match="vocab: documents were erased meanwhile: run it again"):
+        run_it()
+    assert ("work" in done) != is_before_work
+    assert not list(store.workspace.artifacts.glob("vocab/*"))
+    assert not run_it().reused
 
 
 def flip(artifact: Artifact) -> ArtifactRef:

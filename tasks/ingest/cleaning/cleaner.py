@@ -42,6 +42,18 @@ class Candidate:
     metadata: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A record that becomes no document.
+
+    Attributes:
+        content_sha256: of what would have been its text; None where it has none.
+    """
+
+    reason: Reason
+    content_sha256: bytes | None = None
+
+
 class Cleaner:
     """Judges records one by one.
 
@@ -62,7 +74,7 @@ class Cleaner:
         self._frequent_lines = frequent_lines
         self._fields: dict[tuple[tuple[str, ...], bool], Fields] = {}
 
-    def judge(self, record: Record, source: str) -> tuple[str, Candidate | Reason]:
+    def judge(self, record: Record, source: str) -> tuple[str, Candidate | Dropped]:
         """The id that a record goes by, and the record as a candidate or why it is none."""
         fields = self._fields_of(record)
         doc_id, bad_id = self._id_of(record, fields, source)
@@ -70,11 +82,11 @@ class Cleaner:
         if not isinstance(text, Reason):
             text = self._finished(text)
         if isinstance(text, Reason):
-            return doc_id, text
+            return doc_id, Dropped(text)
         data = text.encode("utf-8")
-        if len(data) > self._config.max_document_bytes:
-            return doc_id, Reason.TOO_LONG
         digest = hashlib.sha256(data).digest()
+        if reason := self._why_unwanted(text, len(data)):
+            return doc_id, Dropped(reason, digest)
         metadata = {name: record.columns[name] for name in fields.metadata}
         return doc_id, Candidate(doc_id, text, digest, len(data), self._split(record), metadata)
 
@@ -93,7 +105,7 @@ class Cleaner:
         return text
 
     def _finished(self, text: str) -> str | Reason:
-        """The text less what recurs and what is masked; a reason where it is not wanted."""
+        """The text less what recurs and what is masked; a reason where nothing is left."""
         config = self._config
         if not text.strip():
             return Reason.EMPTY
@@ -107,9 +119,14 @@ class Cleaner:
             )
             self.counts["masked_emails"] += num_emails
             self.counts["masked_ip_addresses"] += num_addresses
+        return text
+
+    def _why_unwanted(self, text: str, num_bytes: int) -> Reason | None:
+        config = self._config
         if config.min_characters > 1 and len(text.strip()) < config.min_characters:
             return Reason.TOO_SHORT
-        return why_dropped(text, config) or text
+        reason = why_dropped(text, config)
+        return reason or (Reason.TOO_LONG if num_bytes > config.max_document_bytes else None)
 
     def _fields_of(self, record: Record) -> Fields:
         key = (tuple(record.columns), record.text is not None)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from model.errors import ArtifactError, CorpusError, RequestError
+from model.errors import CorpusError, RequestError
 from model.procrustes import Block, Matrix, RotationFit, blocks_between, rotated
 from tasks.corpus import Corpus
-from tasks.embeddings_dataset import EmbeddingsDataset
+from tasks.embeddings_dataset import EmbeddingsDataset, parts_of
 from tasks.export.dataset import read_description
 from tasks.release.align.config import AlignConfig
 from tasks.release.align.costs import Aligned, Costs, costs_of
@@ -41,6 +41,7 @@ def run(context: StageContext) -> Metrics:
     """
     config: AlignConfig = context.config
     new, old = context.inputs["export"].path, context.inputs[OLD_EXPORT].path
+    context.need_room(sum(path.stat().st_size for path in new.iterdir() if path.is_file()))
     rows = _common_rows(new, old)
     fitted, measured = _parts(rows)
     fitted = sample_of(fitted, config.max_documents, config.seed)
@@ -63,7 +64,7 @@ def run(context: StageContext) -> Metrics:
 
 
 def _common_rows(new: Path, old: Path) -> CommonRows:
-    first, second = (EmbeddingsDataset(_parts_of(folder)) for folder in (new, old))
+    first, second = (EmbeddingsDataset(parts_of(folder)) for folder in (new, old))
     if first.dim != second.dim:
         raise RequestError(
             f"align: vectors of {first.dim} numbers cannot be rotated onto vectors of "
@@ -76,13 +77,6 @@ def _common_rows(new: Path, old: Path) -> CommonRows:
             "align releases of the same documents"
         )
     return rows
-
-
-def _parts_of(folder: Path) -> list[Path]:
-    parts = sorted(folder.glob("part-*.parquet"))
-    if not parts:
-        raise ArtifactError(f"{folder} holds no part-*.parquet: run export again")
-    return parts
 
 
 def _parts(rows: CommonRows) -> tuple[Rows, Rows]:

@@ -9,6 +9,8 @@ import pytest
 
 from model.errors import RequestError
 from tasks.erasure.erase import erase, plan_erasure
+from tasks.ingest.config import IngestConfig
+from tasks.ingest.stage import INGEST
 from tasks.search import Searcher
 from tasks.settings import StageConfig
 from tasks.stage import Stage, StageContext
@@ -153,6 +155,23 @@ def test_ingest_heeds_the_tombstones(made: Workshop, workshop: Workshop) -> None
     workshop.run()
     ledger = workshop.ledger()
     assert ledger["canary"]["reason"] == ledger["nobody"]["reason"] == "erased"
+    assert left_of_canary(made, workshop.root) == []
+
+
+def test_an_erased_text_that_is_refused_for_another_reason_is_not_quoted(
+    made: Workshop, workshop: Workshop
+) -> None:
+    erase(workshop.store, workshop.wish("canary", with_duplicates=True))
+    longer = [each | {"text": " ".join([each["text"]] * 20)} for each in records()]
+    short = {"id": "short", "text": "Of a few words.", "split": "train"}
+    renamed = {"id": "nobody", "text": CANARY, "split": "train"}
+    workshop.write([*longer, renamed, short])
+    source = str(workshop.folder / "corpus.jsonl")
+    config = IngestConfig(paths=[source], split_column="split", min_words=100)
+    workshop.make(INGEST, config)
+    ledger = workshop.ledger()
+    assert ledger["short"]["reason"] == "too_few_words"
+    assert ledger["nobody"]["reason"] == "erased"
     assert left_of_canary(made, workshop.root) == []
 
 

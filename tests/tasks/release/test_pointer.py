@@ -5,51 +5,17 @@ import math
 import os
 import shutil
 import threading
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from model.errors import ArtifactError, CorpusmithError, RequestError
 from tasks.release import lock
-from tasks.release.pointer import Release, current, flaws_of_current, publish, releases
-from tasks.store.artifact import Artifact
+from tasks.release.pointer import current, flaws_of_current, publish, releases
 from tasks.store.errors import FormatError
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
-from tests.tasks.store.making import identity_of, killed_at_change, make, new_store
-
-Pair = tuple[Artifact, Artifact]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return new_store(tmp_path)
-
-
-@pytest.fixture
-def pairs(store: Store) -> list[Pair]:
-    """Three embedders, each with its export of one corpus."""
-    corpus = make(store, identity_of("ingest"))
-    return [pair_of(store, corpus, k) for k in range(3)]
-
-
-def pair_of(store: Store, corpus: Artifact, k: int) -> Pair:
-    embedder = make(store, identity_of("tune", k=k), files={"weights": bytes([k])})
-    inputs = {"ingest": corpus, "tune": embedder}
-    files = {"part-00000.parquet": b"vectors of %d" % k}
-    return embedder, make(store, identity_of("export", inputs), inputs=inputs, files=files)
-
-
-def published(workspace: Workspace, pair: Pair, **options: Any) -> Release:
-    return publish(workspace, embedder=pair[0].ref, export=pair[1].ref, **options)
-
-
-def is_whole(workspace: Workspace, release: Release) -> bool:
-    """Whether a reader that knows nothing but the release finds all of it."""
-    embedder = (workspace.path / release.embedder.path / "weights").read_bytes()
-    export = (workspace.path / release.export.path / "part-00000.parquet").read_bytes()
-    return export == b"vectors of %d" % embedder[0]
+from tests.tasks.release.pairs import Pair, is_whole, published
+from tests.tasks.store.making import killed_at_change
 
 
 def test_before_the_first_there_is_none(store: Store) -> None:
@@ -117,6 +83,19 @@ def test_a_decision_made_on_an_old_release_is_refused(store: Store, pairs: list[
     newest = current(store.workspace)
     assert newest
     assert published(store.workspace, pairs[2], expected=newest).id == 3
+
+
+def test_a_first_release_does_not_replace_another_first_one(
+    store: Store, pairs: list[Pair]
+) -> None:
+    """Two first runs at once: what the later one made has to be tried against the earlier's."""
+    first = published(store.workspace, pairs[0], expected=None)
+    with pytest.raises(
+        RequestError, match="no release was expected to be current, it is release 1"
+    ):
+        published(store.workspace, pairs[1], expected=None)
+    assert current(store.workspace) == first
+    assert releases(store.workspace) == [first]
 
 
 def test_only_a_committed_matching_pair_is_published(store: Store, pairs: list[Pair]) -> None:

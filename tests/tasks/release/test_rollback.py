@@ -5,29 +5,18 @@ import os
 import shutil
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model.errors import ArtifactError, RequestError
+from tasks.release import pointer
 from tasks.release.pointer import current, history, publish, releases, roll_back
 from tasks.release.release import Release
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
-from tests.tasks.release.test_pointer import Pair, is_whole, pair_of, published
-from tests.tasks.store.making import flip_bit, identity_of, killed_at_change, make, new_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return new_store(tmp_path)
-
-
-@pytest.fixture
-def pairs(store: Store) -> list[Pair]:
-    """Three embedders, each with its export of one corpus."""
-    corpus = make(store, identity_of("ingest"))
-    return [pair_of(store, corpus, k) for k in range(3)]
+from tests.tasks.release.pairs import Pair, is_whole, published
+from tests.tasks.store.making import flip_bit, killed_at_change
 
 
 def told(workspace: Workspace) -> list[tuple[str, int | None, int]]:
@@ -58,6 +47,34 @@ def test_the_way_back_is_the_way_that_was_come(store: Store, pairs: list[Pair]) 
         ("rolled_back", 2, 1),
         ("rolled_back", 1, 3),
     ]
+
+
+@pytest.mark.parametrize(("release_id", "is_refused"), [(None, True), (1, False)])
+def test_what_is_published_while_it_looks_is_undone_only_by_who_named_a_release(
+    store: Store,
+    pairs: list[Pair],
+    monkeypatch: pytest.MonkeyPatch,
+    release_id: int | None,
+    is_refused: bool,
+) -> None:
+    """Every byte of the target is read, which takes minutes."""
+    workspace = store.workspace
+    published(workspace, pairs[0])
+    published(workspace, pairs[1])
+    look = pointer._refuse_damaged
+
+    def look_long(*target: Any) -> None:
+        look(*target)
+        published(workspace, pairs[2])
+
+    monkeypatch.setattr(pointer, "_refuse_damaged", look_long)
+    if is_refused:
+        with pytest.raises(RequestError, match=r"release 2 was expected .* it is release 3"):
+            roll_back(workspace, release_id)
+        assert told(workspace)[-1] == ("published", 2, 3)
+    else:
+        assert roll_back(workspace, release_id).id == 1
+        assert told(workspace)[-1] == ("rolled_back", 3, 1)
 
 
 def test_nothing_to_go_back_to_is_refused(store: Store, pairs: list[Pair]) -> None:

@@ -1,5 +1,7 @@
 """Makes workspaces, requests and artifacts for the tests of the store and of releases."""
 
+import hashlib
+import json
 import os
 import signal
 import sys
@@ -69,6 +71,14 @@ def flip_bit(path: Path, bit: int = 0) -> None:
     content = bytearray(path.read_bytes())
     content[bit // 8] ^= 1 << (bit % 8)
     overwrite(path, bytes(content))
+
+
+def resealed(raw: bytes, **changes: Any) -> bytes:
+    """A manifest with other values, as another version of the store would seal them."""
+    values = json.loads(raw) | changes
+    values.pop("seal")
+    blanked = json.dumps(values | {"seal": "0" * 64}, ensure_ascii=False).encode()
+    return blanked.replace(b'"' + b"0" * 64, b'"' + hashlib.sha256(blanked).hexdigest().encode())
 
 
 def killed_at_change(number: int, folder: Path, work: Callable[[], object]) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from model.errors import ArtifactError
 from tasks.store import staging as staging_module
 from tasks.store.artifact import Artifact, ArtifactRef
-from tasks.store.errors import DiskFullError, NondeterminismError
+from tasks.store.errors import DiskFullError, FormatError, NondeterminismError, UnreadableError
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import Manifest
 from tasks.store.publication import publish_folder
@@ -25,6 +25,8 @@ from tests.tasks.store.making import (
     killed_at_change,
     make,
     new_store,
+    overwrite,
+    resealed,
     write_files,
 )
 
@@ -146,6 +148,35 @@ def test_what_was_sealed_and_is_not_whole_is_worked_on_again(
         assert store.finish(lease, IDENTITY, {}) is None
     assert make(store, IDENTITY).manifest.total_bytes == sum(map(len, FILES.values()))
     assert store.verify_all() == []
+
+
+def write_as_a_newer_corpusmith(store: Store, left: Path) -> None:
+    raw = (left / "MANIFEST.json").read_bytes()
+    overwrite(left / "MANIFEST.json", resealed(raw, format_version=2))
+
+
+def hide_the_manifest(store: Store, left: Path) -> None:
+    (left / "MANIFEST.json").unlink()
+    (left / "MANIFEST.json").mkdir()  # nobody can read it, not even root
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [(write_as_a_newer_corpusmith, FormatError), (hide_the_manifest, UnreadableError)],
+)
+def test_what_was_sealed_and_cannot_be_read_is_left_alone(
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Store, Path], None],
+    error: type[ArtifactError],
+) -> None:
+    """All of the work may be whole, so it is not begun anew."""
+    left = leave_sealed(store, monkeypatch)
+    change(store, left)
+    with store.lease("vocab", IDENTITY.input_id) as lease, pytest.raises(error):
+        store.finish(lease, IDENTITY, {})
+    assert (left / "MANIFEST.json").exists()
+    assert (left / "a.txt").read_bytes() == FILES["a.txt"]
 
 
 def test_what_was_sealed_by_one_who_may_wake_up_is_worked_on_again(

@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,9 +34,9 @@ def pair_of(store: Store, k: int) -> Pair:
     return embedder, make(store, identity_of("export", inputs), inputs=inputs, files=files)
 
 
-def published(store: Store, pair: Pair, expected: Release | None = None) -> Release:
+def published(store: Store, pair: Pair, **options: Any) -> Release:
     embedder, export = (each.ref for each in pair)
-    return publish(store.workspace, embedder=embedder, export=export, expected=expected)
+    return publish(store.workspace, embedder=embedder, export=export, **options)
 
 
 def test_what_one_machine_publishes_all_see(shared: Shared) -> None:
