@@ -14,8 +14,15 @@ from tasks.store.errors import FormatError
 from tasks.store.hashing import sha256_of
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
-from tests.tasks.store.making import FILES, Listener, flip_bit, identity_of, make, overwrite
-from tests.tasks.store.test_manifest import resealed
+from tests.tasks.store.making import (
+    FILES,
+    Listener,
+    flip_bit,
+    identity_of,
+    make,
+    overwrite,
+    resealed,
+)
 
 
 def test_nothing_is_found_where_nothing_was_made(store: Store, warnings: Listener) -> None:
@@ -124,7 +131,8 @@ def test_a_file_in_the_place_of_the_folder_is_set_aside(store: Store, warnings: 
 def test_an_artifact_of_a_newer_format_is_neither_used_nor_moved(store: Store) -> None:
     identity = identity_of()
     artifact = make(store, identity)
-    overwrite(artifact.path / "MANIFEST.json", resealed(format_version=7))
+    manifest = artifact.path / "MANIFEST.json"
+    overwrite(manifest, resealed(manifest.read_bytes(), format_version=7))
     with pytest.raises(FormatError, match="needs version 7"):
         store.find(identity, {})
     assert artifact.path.is_dir()
