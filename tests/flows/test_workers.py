@@ -35,10 +35,12 @@ from flows.elsewhere import refuse_undeployed
 from flows.errand import NUM_TRIES, Errand, run_errand
 from flows.graph import StageName
 from model.errors import CorpusmithError, RequestError
+from tasks.release.pointer import current
 from tasks.store.artifact import ArtifactRef, artifact_path
+from tasks.store.workspace import Workspace
 from tests.contracts.code import PACKAGES, ROOT
 from tests.corpora import topic_documents, write_jsonl
-from tests.flows.chain import LABEL, QUICK, Chain, plain
+from tests.flows.chain import LABEL, QUICK, Chain, as_config, plain
 from tests.flows.prefect_api import Api, process_of, start_server
 
 pytestmark = pytest.mark.slow
@@ -384,6 +386,25 @@ def test_stages_come_back_from_the_pool(
     assert answer["metrics"]["pretrain/num_steps"] == 24
 
 
+@pytest.mark.servers
+@pytest.mark.timeout(600)
+def test_a_worker_refreshes_and_sends_what_is_to_be_embedded(
+    api: Api, worker: None, chain: Chain
+) -> None:
+    settings = (*TO_POOL, "--ingest.test-frac", "0.25")
+    before = topic_documents(60)
+    first = chain.run("run", *settings)["release"]["id"]
+    new = [{**each, "id": f"new-{each['id']}"} for each in topic_documents(5, seed=77)]
+    write_jsonl(chain.corpus, [*before, *new])
+    start_run(api, "refresh/small", chain, as_config(chain.corpus, [*QUICK, *LABEL, *settings]))
+    api.wait_for("COMPLETED", "refresh/small", 400)
+    release = current(Workspace.open(chain.workspace))
+    assert release is not None
+    assert release.id == first + 1
+    assert newest_manifest(chain, "export")["information"]["metrics"]["num_embedded"] == len(new)
+    assert api.sent("export/gpu")[0]["state"]["type"] == "COMPLETED"
+
+
 def automations(api: Api) -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in api.ask("/automations/filter")}
 
@@ -396,21 +417,22 @@ def newest_manifest(chain: Chain, stage: str) -> dict[str, Any]:
     return manifest
 
 
+def start_run(api: Api, name: str, chain: Chain, config: Any, **more: Any) -> dict[str, Any]:
+    """A run of a deployment that some pool's worker takes, on the one worker there is."""
+    deployment = api.deployments()[name]["id"]
+    api.ask(f"/deployments/{deployment}", {"work_pool_name": "gpu"}, "PATCH")
+    parameters = {"config": config, "workspace": str(chain.workspace), **more}
+    asked = {"parameters": parameters}
+    run: dict[str, Any] = api.ask(f"/deployments/{deployment}/create_flow_run", asked)
+    return run
+
+
 def start_pipeline(api: Api, chain: Chain, **settings: dict[str, Any]) -> dict[str, Any]:
-    """A run of the pipeline that ends with training, on the one worker there is."""
-    small = api.deployments()["pipeline/small"]
-    api.ask(f"/deployments/{small['id']}", {"work_pool_name": "gpu"}, "PATCH")
-    options = iter([*QUICK, *LABEL, *TO_POOL])
-    config: dict[str, dict[str, Any]] = {"ingest": {"paths": [str(chain.corpus)]}}
-    for option, value in zip(options, options, strict=True):
-        section, key = option.removeprefix("--").replace("-", "_").split(".")
-        config.setdefault(section, {})[key] = int(value) if value.isdigit() else value
+    """A run of the pipeline that ends with training."""
+    config = as_config(chain.corpus, [*QUICK, *LABEL, *TO_POOL])
     for section, values in settings.items():
         config[section] |= values
-    parameters = {"config": config, "workspace": str(chain.workspace), "until": "pretrain"}
-    asked = {"parameters": parameters}
-    run: dict[str, Any] = api.ask(f"/deployments/{small['id']}/create_flow_run", asked)
-    return run
+    return start_run(api, "pipeline/small", chain, config, until="pretrain")
 
 
 @pytest.mark.servers
