@@ -12,6 +12,7 @@ from typing import TextIO
 
 from flows.parser import parse
 from model.errors import CorpusmithError, RequestError
+from tasks.redaction import without_secrets
 
 # What libraries say that raise other errors than MemoryError.
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "can't start new thread")
@@ -84,9 +85,9 @@ def _terminate(signum: int, frame: FrameType | None) -> None:
 
 def _explain(error: BaseException, *, debug: bool) -> int:
     if debug:
-        traceback.print_exception(error)
+        sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
     status, line = _verdict(error)
-    sys.stderr.write(f"corpusmith: {line}\n")
+    sys.stderr.write(f"corpusmith: {without_secrets(line)}\n")
     return status
 
 

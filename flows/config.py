@@ -24,7 +24,8 @@ from tasks.vocab.config import VocabConfig
 
 INLINE = "inline"
 
-_DASK = re.compile(r"local:[1-9][0-9]{0,2}|(tcp|tls)://[^\s/]+:[0-9]+")
+_DASK = re.compile(r"local:[1-9][0-9]{0,2}|(tcp|tls)://[^\s/@]+:[0-9]+")
+_ADDRESS = re.compile(r"(\w://)[^\s\"']*")
 
 
 class PrivacyConfig(BaseModel):
@@ -227,4 +228,9 @@ def _first_problem(error: ValidationError, where: str) -> str:
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key} in {where}: {suggestion(key)}"
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, got {problem['input']!r} ({where})"
+    return f"{key}: {message}, got {_shown(problem['input'])} ({where})"
+
+
+def _shown(value: Any) -> str:
+    """A wrong value; of an address only how it begins, as the path of a webhook is a secret."""
+    return _ADDRESS.sub(r"\1...", repr(value))

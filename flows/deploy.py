@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from flows.automations import make_automations
 from flows.local_server import answers
-from flows.servers import quieten_prefect
+from flows.servers import given_api, quieten_prefect
 from model.errors import CorpusmithError, RequestError
+from tasks.ingest.places.remote_uris import is_uri, parse_uri
 
 if TYPE_CHECKING:  # Prefect reads its settings when it is imported
     from prefect.client.orchestration import SyncPrefectClient
@@ -45,16 +46,18 @@ def deploy(paths: Sequence[str], workspace: str) -> dict[str, Any]:
         The server's address, and what it now holds; the commands that start workers.
 
     Raises:
-        RequestError: a path is relative, or no server is named.
+        RequestError: a path is relative or carries a secret, or no server is named.
         CorpusmithError: the server does not answer, or refuses.
     """
     for path in (workspace, *paths):
         _refuse_relative(path)
-    api = os.environ.get("PREFECT_API_URL")
+        if is_uri(path):
+            parse_uri(path)  # Prefect shows parameters
+    api = given_api()
     if not api:
         raise RequestError("deploy needs a Prefect server: name its API in PREFECT_API_URL")
     quieten_prefect()
-    if not answers(f"{api.rstrip('/')}/health"):
+    if not answers(f"{api}/health"):
         raise CorpusmithError(f"the Prefect API at PREFECT_API_URL={api} does not answer: start it")
     from prefect.client.orchestration import get_client
 

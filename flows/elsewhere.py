@@ -19,6 +19,7 @@ from flows.session import PartOf, Session
 from model import errors
 from model.errors import ArtifactError, CorpusmithError, RequestError
 from tasks.execute import identify
+from tasks.redaction import without_password
 from tasks.settings import StageConfig
 from tasks.store.artifact import ArtifactRef, artifact_path
 from tasks.store.identity import Identity
@@ -51,8 +52,8 @@ def refuse_undeployed(workers: WorkersConfig, stages: Sequence[StageName]) -> No
             except ObjectNotFound:
                 raise RequestError(
                     f"workers.gpu_stages = {workers.gpu_stages}: the Prefect API at "
-                    f"{client.api_url} has no deployment {deployment}: `corpusmith deploy` makes "
-                    f"those of the pool gpu; else set it to {INLINE}"
+                    f"{without_password(str(client.api_url))} has no deployment {deployment}: "
+                    f"`corpusmith deploy` makes those of the pool gpu; else set it to {INLINE}"
                 ) from None
 
 

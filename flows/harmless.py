@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
-from tasks.tracking.location import without_password
+from tasks.redaction import without_secrets
 
 
 @contextlib.contextmanager
@@ -12,5 +12,5 @@ def harmless(says: str, warn: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # of Prefect, MLflow or the network: no reason to end a run
-        first = without_password(str(error).strip().split("\n", 1)[0])
+        first = without_secrets(str(error).strip().split("\n", 1)[0])
         warn(f"{says}: {type(error).__name__}: {first}"[:300])

@@ -9,8 +9,8 @@ from prefect.utilities.urls import url_for
 
 from flows.harmless import harmless
 from flows.servers import is_own_server
+from tasks.redaction import without_password
 from tasks.tracking import StageTrack, Tracker
-from tasks.tracking.location import without_password
 
 
 def flow_run_tags() -> dict[str, str]:

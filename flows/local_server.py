@@ -1,6 +1,7 @@
 """A server on loopback that lives as long as we do."""
 
 import contextlib
+import http.client
 import os
 import socket
 import subprocess
@@ -102,7 +103,7 @@ def answers(url: str) -> bool:
             return True
     except urllib.error.HTTPError as error:
         return error.code < 500  # asking for a password is an answer
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):  # the last: it speaks something else
         return False
 
 

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
-from model.errors import CorpusmithError
+from model.errors import CorpusmithError, RequestError
+from tasks.redaction import names_user
 
 START_S = 180.0  # a fresh database is migrated first, and the machine may be busy
 # The server takes a run of ours for dead that was heard and then is not for 75 s.
 HEARTBEAT_VARIABLE = "PREFECT_FLOWS_HEARTBEAT_FREQUENCY"
 HEARTBEAT_S = 30  # the least that Prefect takes; its default is 180
+API_WITH_USER = (
+    "PREFECT_API_URL holds a user or password, which Prefect would log and show: take it out, and "
+    "set PREFECT_API_AUTH_STRING to user:password"
+)
 
 _own: LocalServer | None = None  # this process's API server
 _own_home: Path | None = None
@@ -50,16 +55,31 @@ def prepare_prefect(state_folder: Path) -> PrefectApi:
 
     Returns:
         The API; call its `wait_until_ready` when the first flow is about to run.
+
+    Raises:
+        RequestError: the address in PREFECT_API_URL holds a password.
     """
     quieten_prefect()
     home = state_folder.resolve() / "prefect"
     if _own and _own.is_running and home == _own_home:
         return PrefectApi(os.environ["PREFECT_API_URL"], _own)
-    given = os.environ.get("PREFECT_API_URL")
+    given = given_api()
     if given and not (_own and given.startswith(_own.url)):
         os.environ[HEARTBEAT_VARIABLE] = str(HEARTBEAT_S)
-        return PrefectApi(given.rstrip("/"), None)
+        return PrefectApi(given, None)
     return _start_own(home)
+
+
+def given_api() -> str | None:
+    """The Prefect API that PREFECT_API_URL names, without a slash at its end.
+
+    Raises:
+        RequestError: it holds a user or a password, which Prefect would log and show.
+    """
+    given = os.environ.get("PREFECT_API_URL", "")
+    if names_user(given):
+        raise RequestError(API_WITH_USER)
+    return given.rstrip("/") or None
 
 
 def _start_own(home: Path) -> PrefectApi:
@@ -74,7 +94,7 @@ def _start_own(home: Path) -> PrefectApi:
         _api_command(url),
         url=url,
         health="/api/health",
-        environment=_API_ENVIRONMENT,
+        environment=_API_ENVIRONMENT | only_own_pages(url),
         log=home / "server.log",
     )
     if "prefect" in sys.modules:  # its settings were read when it was imported
@@ -139,6 +159,14 @@ def _prefect_environment(home: Path, api_url: str) -> dict[str, str]:
         "PREFECT_API_URL": api_url,
         "NO_PROXY": ",".join(filter(None, [os.environ.get("NO_PROXY"), LOOPBACK])),
     }
+
+
+def only_own_pages(url: str) -> dict[str, str]:
+    """What lets no page of another site, open in a browser here, read or change what Prefect has.
+
+    Its default lets all of them.
+    """
+    return {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url}
 
 
 def without_telemetry() -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The pages of MLflow and Prefect, opened on loopback for one workspace."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.local_server import LOOPBACK, LocalServer, free_port
-from flows.servers import START_S, without_telemetry
+from flows.servers import START_S, given_api, only_own_pages, without_telemetry
 from model.errors import CorpusmithError
 from tasks.tracking import locate
 
@@ -49,7 +48,7 @@ def start_ui(
     Returns:
         The address by name, and the servers started: the caller ends them.
     """
-    state = state_folder.resolve()
+    state, api = state_folder.resolve(), given_api()
     addresses: dict[str, str] = {}
     servers: list[LocalServer] = []
     tracking = locate(state)
@@ -58,9 +57,8 @@ def start_ui(
     else:
         servers.append(_start_mlflow(state, tracking.uri, free_port(mlflow_port)))
         addresses["mlflow"] = servers[-1].url
-    api = os.environ.get("PREFECT_API_URL")
     if api:
-        addresses["prefect"] = api.rstrip("/").removesuffix("/api")
+        addresses["prefect"] = api.removesuffix("/api")
     else:
         servers.append(_start_prefect(state / "prefect", free_port(prefect_port)))
         addresses["prefect"] = servers[-1].url
@@ -98,6 +96,7 @@ def _start_prefect(home: Path, port: int) -> LocalServer:
             "PREFECT_HOME": str(home),
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"),  # else it writes beside its code
+            **only_own_pages(url),
             **without_telemetry(),
         },
         log=home / "ui.log",

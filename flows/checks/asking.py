@@ -2,6 +2,7 @@
 
 import base64
 import email.utils
+import http.client
 import ipaddress
 import os
 import time
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tasks.tracking.location import without_password
+from tasks.redaction import without_password, without_secrets
 
 TIMEOUT_S = 5.0
 NEEDS_SIGN_IN = frozenset({401, 403})
@@ -53,9 +54,9 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Reply:
             return Reply(answer.status, text, _ahead(answer.headers.get("Date"), began_s))
     except urllib.error.HTTPError as error:
         return Reply(error.code, str(error.reason), _ahead(error.headers.get("Date"), began_s))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        return Reply(None, without_password(str(reason)))
+        return Reply(None, without_secrets(str(reason)))
 
 
 def sign_in(user: str | None, password: str | None) -> dict[str, str]:

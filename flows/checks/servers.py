@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from flows.checks.asking import Reply, ask, is_loopback, sign_in
 from flows.checks.check import Check, check
-from tasks.tracking.location import without_password
+from flows.servers import API_WITH_USER
+from tasks.redaction import names_user, without_password
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ def server_checks(servers: list[Server]) -> list[Check]:
 
 def _server_check(server: Server) -> Check:
     """Reachable, then signed in, then of which version: the first thing wrong is told."""
+    if names_user(os.environ.get("PREFECT_API_URL", "")) and server.library == "prefect":
+        return check(server.name, False, API_WITH_USER)
     place = f"{server.variable}={server.address}"
     reply = ask(server.closed_url, server.headers)
     if reply.status is None or reply.status >= 500:

@@ -67,7 +67,8 @@ class SentenceTransformerSystem:
 
     @classmethod
     def load(cls, name: str, folder: Path, *, device: torch.device, report: Reporter) -> Self:
-        """Read the model from its folder; the network and pickled encoder weights are not used.
+        """Read the model from its folder; the network, pickled encoder weights and
+        code that the folder brings or names are not used.
 
         Raises:
             RequestError: there is no whole model.
@@ -79,6 +80,7 @@ class SentenceTransformerSystem:
                 str(folder),
                 device=str(device),
                 local_files_only=True,
+                trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
             )
         except Exception as error:  # whatever its many parts raise

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError, RequestError
+from tasks.redaction import without_password
 from tasks.store.artifact import artifact_path
 from tasks.store.atomic import write_atomic
 from tasks.store.canonical import plain_json
@@ -270,7 +271,8 @@ def _local_folder(location: str | Path) -> Path:
     text = str(location)
     if "://" in text or "\0" in text or not text.strip():
         raise RequestError(
-            f"workspace {text!r} is no folder: give the path of a local one, or s3://"
+            f"workspace {without_password(text)!r} is no folder: give the path of a local one, "
+            "or s3://"
         )
     try:
         return Path(text).expanduser().resolve()

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.tracking.location import Location, locate, prepare_environment, without_password
+from tasks.redaction import without_secrets
+from tasks.tracking.location import Location, locate, prepare_environment
 
 _PAGE_SIZE = 1000
 LEARNED_TAG = "corpusmith.learned_from_erased"
@@ -61,7 +62,7 @@ def erase_from_tracker(
         )
         return TrackerErasure(location.public_uri, num_pages, tracker.mark_models(learned))
     except Exception as error:  # of many libraries; the receipt says that it was not reached
-        first_line = without_password(str(error).partition("\n")[0])
+        first_line = without_secrets(str(error).partition("\n")[0])
         return TrackerErasure(
             location.public_uri, problem=f"{type(error).__name__}: {first_line}"[:300]
         )

@@ -1,9 +1,10 @@
 """Where runs are recorded: an MLflow named by the environment, else the workspace's own."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from tasks.redaction import without_password
 
 DEFAULT_EXPERIMENT = "corpusmith"
 PAGES_VARIABLE = "CORPUSMITH_MLFLOW_PAGES"
@@ -62,11 +63,6 @@ def experiment_name(asked: str) -> str:
     if asked == DEFAULT_EXPERIMENT:
         return os.environ.get("MLFLOW_EXPERIMENT_NAME") or asked
     return asked
-
-
-def without_password(text: str) -> str:
-    """The text with ``user:password@`` taken out of every address in it."""
-    return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
 
 def run_page(location: Location, experiment_id: str, run_id: str) -> str | None:

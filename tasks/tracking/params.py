@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.tracking.location import without_password
+from tasks.redaction import without_secrets
 
 MAX_PARAM_CHARACTERS = 6000  # MLflow's limits
 MAX_TAG_CHARACTERS = 8000
@@ -31,7 +31,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def as_text(value: Any) -> str:
     """A value as one reads it: text as it is, all else as JSON; addresses lose their passwords."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return without_password(text)
+    return without_secrets(text)
 
 
 def cut(text: str, max_characters: int) -> str:

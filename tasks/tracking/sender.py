@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from tasks.redaction import without_secrets
 from tasks.tracking.delivery import Delivery
-from tasks.tracking.location import without_password
 from tasks.tracking.replay import Replay
 
 BATCH_S, MAX_BATCH_S = 1.0, 10.0  # records gather at least and at most this long before they go
@@ -87,7 +87,7 @@ class Sender(threading.Thread):
         return busy
 
     def _note_outage(self, error: Exception) -> None:
-        reason = without_password(str(error).strip().split("\n", 1)[0])
+        reason = without_secrets(str(error).strip().split("\n", 1)[0])
         self.problem = f"{type(error).__name__}: {reason}"[:300]
         self._away_since_s = self._away_since_s or time.monotonic()
         if not self._warned and time.monotonic() - self._away_since_s > OUTAGE_S:

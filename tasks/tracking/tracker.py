@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tasks.redaction import without_secrets
 from tasks.tracking.delivery import Delivery, connect
 from tasks.tracking.location import (
     Location,
@@ -339,7 +340,7 @@ class Tracker:
         if self._delivery.num_refused:
             self._warn(
                 f"MLflow refused {self._delivery.num_refused} records of this run, which are lost "
-                f"({self._delivery.refusal})"
+                f"({without_secrets(str(self._delivery.refusal))})"
             )
         if self._spool.num_lost:
             self._warn(f"{self._spool.num_lost} records could not be written to {self._spool.path}")

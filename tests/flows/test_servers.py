@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -80,6 +80,17 @@ def is_gone(process: psutil.Process) -> bool:
         return True
 
 
+def listened_on(processes: Iterable[psutil.Process]) -> set[str]:
+    """The addresses on which the processes take connections."""
+    return {
+        connection.laddr.ip
+        for process in processes
+        if not is_gone(process)
+        for connection in process.net_connections("all")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -114,6 +125,7 @@ def waiting(process: "subprocess.Popen[str]") -> tuple[str, list[psutil.Process]
     family = psutil.Process(process.pid).children(recursive=True)
     assert answers(f"{url}/api/health")
     assert len(family) >= 2, "a tether and a server"
+    assert listened_on(family) == {LOOPBACK}
     return url, family
 
 

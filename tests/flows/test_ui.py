@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 
 from flows.local_server import LOOPBACK, answers
 from flows.ui import start_ui
-from tests.flows.test_servers import is_gone, wait_until
+from tests.flows.test_servers import is_gone, listened_on, wait_until
+
+ONE_EXPERIMENT = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 
 SERVE = """
 import json, signal, sys
@@ -30,6 +33,28 @@ def addresses(process: "subprocess.Popen[str]") -> dict[str, str]:
     assert process.stderr is not None
     lines = [process.stderr.readline().split() for _ in range(2)]
     return {name: address for name, address in lines}
+
+
+def asked_as(address: str, host: str) -> int:
+    """The status of the answer to whoever was led there by that name."""
+    request = urllib.request.Request(address, headers={"Host": host})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def refuses_other_sites(address: str) -> bool:
+    """Whether no page of another site, open in a browser here, may read or send anything."""
+    headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    request = urllib.request.Request(f"{address}/api/x", headers=headers, method="OPTIONS")
+    try:
+        with urllib.request.urlopen(request) as answer:
+            allowed = answer.headers["Access-Control-Allow-Origin"]
+    except urllib.error.HTTPError as error:
+        allowed = error.headers["Access-Control-Allow-Origin"]
+    return allowed not in ("*", "https://evil.example")
 
 
 @pytest.mark.slow
@@ -52,8 +77,12 @@ def test_both_pages_open_and_close(tmp_path: Path) -> None:
         ) as process:
             pages = addresses(process)
             family = psutil.Process(process.pid).children(recursive=True)
+            assert listened_on(family) == {LOOPBACK}
             assert not pages["mlflow"].endswith(f":{port}")  # it is in use
-            assert answers(f"{pages['mlflow']}/api/2.0/mlflow/experiments/get?experiment_id=0")
+            assert asked_as(f"{pages['mlflow']}{ONE_EXPERIMENT}", "evil.example") == 403
+            for address in pages.values():
+                assert refuses_other_sites(address)
+            assert answers(f"{pages['mlflow']}{ONE_EXPERIMENT}")
             with urllib.request.urlopen(f"{pages['prefect']}/ui-settings") as settings:
                 assert f'"{pages["prefect"]}/api"' in settings.read().decode()
             process.send_signal(signal.SIGINT)

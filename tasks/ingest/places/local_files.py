@@ -7,6 +7,7 @@ from pathlib import Path
 from model.errors import RequestError
 from tasks.ingest.places.globs import EVERYTHING, Glob, is_glob
 from tasks.ingest.places.location import FoundFile
+from tasks.redaction import without_password
 
 
 def find_local(text: str) -> list[FoundFile]:
@@ -41,7 +42,7 @@ def _expand(text: str) -> list[FoundFile]:
         return _expand_existing(path)
     if is_glob(text):
         return _expand_glob(path)
-    raise RequestError(f"path {text!r} does not exist: check its spelling")
+    raise RequestError(f"path {without_password(text)!r} does not exist: check its spelling")
 
 
 def _expand_existing(path: Path) -> list[FoundFile]:
@@ -58,7 +59,10 @@ def _expand_glob(pattern: Path) -> list[FoundFile]:
     depth = next(i for i, part in enumerate(pattern.parts) if is_glob(part))
     root = Path(*pattern.parts[:depth]).resolve()
     if not root.is_dir():
-        raise RequestError(f"path {str(pattern)!r} leads nowhere: there is no folder {root}")
+        shown = without_password(str(pattern))
+        raise RequestError(
+            f"path {shown!r} leads nowhere: there is no folder {without_password(str(root))}"
+        )
     return list(_search(str(root), Glob(pattern.parts[depth:])))
 
 

@@ -1,8 +1,6 @@
 """Says in the user's words what went wrong on the way to a remote file."""
 
 import errno
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -10,11 +8,9 @@ from enum import Enum, auto
 from model.errors import CorpusmithError, RequestError
 from tasks.ingest.places.remote_uris import HTTP, Uri, shown
 from tasks.ingest.places.source_errors import SourceChangedError, SourceUnreachableError
+from tasks.redaction import without_secrets
 
 _MAX_SHOWN = 200
-_SHORTEST_SECRET = 6
-_ACCOUNT = re.compile(r"//[^/\s]*@")
-_SECRET_NAME = re.compile(r"secret|token|passw|key|credential", re.IGNORECASE)
 # Classes of the libraries below fsspec, by name, so that none of them need be imported.
 _NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}
 _UNREACHABLE = {
@@ -126,16 +122,8 @@ def explain(error: BaseException, uri: Uri) -> str:
             return f"cannot be reached: check the network{also}, or try again later"
         case Trouble.CHANGED:
             return "changed while it was being read: run again when it is complete"
-    return f"cannot be used: {without_secrets(str(error) or type(error).__name__)}"
-
-
-def without_secrets(text: str) -> str:
-    """The first line of a foreign message, less accounts in URIs and keys in the environment."""
-    shown = _ACCOUNT.sub("//***@", next(iter(text.splitlines()), ""))
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_NAME.search(name):
-            shown = shown.replace(value, "***")
-    return shown[:_MAX_SHOWN]
+    first_line = next(iter(str(error).splitlines()), type(error).__name__)
+    return f"cannot be used: {without_secrets(first_line)[:_MAX_SHOWN]}"
 
 
 def _credentials(uri: Uri) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from model.errors import RequestError
+from tasks.redaction import names_secret, names_user
 
 VERSION_MARK = "?versionId="
 HTTP = frozenset({"http", "https"})
@@ -12,11 +13,7 @@ _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 _FILE = frozenset({"file", "local"})
 _S3 = frozenset({"s3", "s3a"})
 _NO_USER = HTTP | _S3 | {"gs", "gcs"}  # elsewhere a name before @ is an account or a container
-_SECRET_PARAMETER = re.compile(
-    r"(?:^|[-_.])(?:sig|token|secret|passw(?:or)?d|pwd|key|credentials?|auth)$"
-    r"|signature|access_?key|api_?key|access_?token",
-    re.IGNORECASE,
-)
+_SIGNATURE = re.compile(r"^sig$|signature$", re.IGNORECASE)
 
 
 class Uri(NamedTuple):
@@ -105,15 +102,18 @@ def _refuse_secrets(uri: Uri) -> None:
         or (at and uri.protocol in _NO_USER)
         or (uri.protocol in _S3 and ":" in uri.authority and not uri.authority.startswith("arn:"))
         or (is_http and not _has_valid_port(uri))
+        or names_user(uri.rest)  # of an address in the address
     ):
         raise RequestError(
             f"path {_without_account(uri)!r} carries a password or key: {_advice(uri)}"
         )
-    if is_http and any(_SECRET_PARAMETER.search(name) for name in _parameters(uri)):
+    # Elsewhere the question mark may be part of a key, but a signature has been copied with it.
+    is_secret = names_secret if is_http else _SIGNATURE.search
+    if any(map(is_secret, _parameters(uri))):
         shown = str(uri).partition("?")[0]
         raise RequestError(
             f"path {shown!r} carries a signature or key behind its question mark: name the file "
-            "by its own protocol (such as s3://), or download it first"
+            "by its own protocol (such as s3://) and without it, or download it first"
         )
 
 

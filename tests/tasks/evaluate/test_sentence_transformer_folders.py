@@ -105,6 +105,23 @@ def test_pickled_weights_are_not_read(folder: Path, tmp_path: Path) -> None:
         load(pickled, Listening())
 
 
+def test_code_that_the_folder_brings_or_names_is_not_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign, installed = tmp_path / "foreign", tmp_path / "installed"
+    shutil.copytree(folder, foreign)
+    installed.mkdir()
+    monkeypatch.syspath_prepend(str(installed))
+    for place in (foreign, installed):
+        (place / "lurking.py").write_text("raise SystemExit('run')\n", "utf-8")
+    parts = json.loads((foreign / "modules.json").read_text())
+    (foreign / "modules.json").write_text(
+        json.dumps([*parts[:1], {**parts[1], "type": "lurking.Part"}])
+    )
+    with pytest.raises(RequestError, match="cannot be read"):
+        load(foreign, Listening())
+
+
 def test_queries_get_the_models_own_prompt(folder: Path) -> None:
     system = load(folder, Listening())
     asked, found = system.query_vectors(["ship"]), system.vectors(["oven ship", "ship"])

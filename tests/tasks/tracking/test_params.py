@@ -2,7 +2,8 @@
 
 import pytest
 
-from tasks.tracking.location import Location, experiment_name, run_page, without_password
+from tasks.redaction import without_password
+from tasks.tracking.location import Location, experiment_name, run_page
 from tasks.tracking.params import MAX_PARAM_CHARACTERS, cut, flatten, valid_name
 
 
