@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CODE := model tasks flows deployments tests
 
-.PHONY: run test long faults operations check audit ui
+.PHONY: run test long faults soak operations check audit ui
 
 run: .venv
 	$(BIN)/corpusmith run
@@ -22,6 +22,10 @@ faults: .venv
 	printf '| fault | where | what happened |\n|---|---|---|\n' > faults.md
 	CORPUSMITH_FAULT_ROWS=faults.md $(BIN)/python -m pytest --numprocesses 2 --dist load -m faults
 	cat faults.md
+
+# 200 refreshes of a folder that changes, with kills: nothing piles up. One to two hours.
+soak: .venv
+	$(BIN)/python -m tests.operations.soak --folder soak
 
 # Servers, workers, a schedule and a killed worker, as deployments/compose.yaml has them; needs
 # PostgreSQL and Chromium. Then a month of nightly refreshes, with kills.

@@ -1,7 +1,12 @@
-"""Tells Prefect that the published pointer has moved, so that automations can act on it."""
+"""Tells Prefect that the published pointer has moved, or was kept from it, for automations.
+
+The events name ids, numbers and the workspace, and no text. One may get lost: what holds is the
+pointer, and the record of the run.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from flows.harmless import harmless
 from flows.servers import is_own_server
@@ -9,7 +14,7 @@ from tasks.release.release import Release
 from tasks.release.switches import Kind
 from tasks.store.workspace import Workspace
 
-EVENT = "corpusmith.release.published"
+PUBLISHED, REFUSED = "corpusmith.release.published", "corpusmith.release.refused"
 
 
 def announce(
@@ -19,9 +24,7 @@ def announce(
     before: int | None,
     warn: Callable[[str], None],
 ) -> None:
-    """Emit the event; without a Prefect API, or on our own, which ends with us, nobody listens.
-
-    The event names ids and the workspace, and no text. It may get lost: what holds is the pointer.
+    """Emit that it has moved.
 
     Args:
         workspace: whose pointer moved.
@@ -30,28 +33,54 @@ def announce(
         before: the id of what was current.
         warn: told, in one line, that it could not be sent.
     """
+    _emit(PUBLISHED, workspace, _switched(release, kind, before), warn)
+
+
+def announce_refusal(
+    workspace: Workspace,
+    release: Release,
+    refused: Mapping[str, Any],
+    warn: Callable[[str], None],
+) -> None:
+    """Emit that what a run made was not published.
+
+    Args:
+        workspace: whose pointer stays.
+        release: what stays current.
+        refused: what the record of the run says of it.
+        warn: told, in one line, that it could not be sent.
+    """
+    told = {
+        "release": release.id,
+        "reasons": list(refused["reasons"]),
+        "embedder": refused["embedder"]["content_id"],
+        "export": refused["export"]["content_id"],
+    }
+    _emit(REFUSED, workspace, told, warn)
+
+
+def _emit(
+    event: str, workspace: Workspace, told: dict[str, Any], warn: Callable[[str], None]
+) -> None:
+    """Without a Prefect API, or on our own, which ends with us, nobody listens."""
     if not os.environ.get("PREFECT_API_URL") or is_own_server():
         return
-    with harmless(f"{EVENT} could not be sent", warn):
+    with harmless(f"{event} could not be sent", warn):
         from prefect.events import emit_event
 
         emit_event(
-            EVENT,
+            event,
             resource={
                 "prefect.resource.id": f"corpusmith.workspace.{workspace.location}",
                 "prefect.resource.name": workspace.path.name,
             },
             related=[],
-            payload=payload(workspace, release, kind, before),
+            payload={"workspace": workspace.location, **told},
         )
 
 
-def payload(
-    workspace: Workspace, release: Release, kind: Kind, before: int | None
-) -> dict[str, str | int | None]:
-    """What the event says: JSON values."""
+def _switched(release: Release, kind: Kind, before: int | None) -> dict[str, Any]:
     return {
-        "workspace": workspace.location,
         "kind": kind,
         "release": release.id,
         "before": before,

@@ -7,7 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from flows.published import search_release
+from flows.released import place_to_read
 from tasks.corpus import Corpus
+from tasks.release.release import Release
 from tasks.store.artifact import ArtifactRef
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -25,7 +27,7 @@ QUERY_WORDS = 12
 def closing(workspace: Workspace, record: dict[str, Any], *, builtin: bool) -> dict[str, Any]:
     """Scores beside the baselines, and what the release answers to three queries.
 
-    ``published`` is the path that readers use; in what a refresh tells, it is whether it published.
+    ``published`` is the path that readers use.
     """
     corpus, scores = (_folder(workspace, record, stage) for stage in ("ingest", "evaluate"))
     queries = BUILTIN_QUERIES if builtin else _openings(Corpus(corpus))
@@ -37,7 +39,7 @@ def closing(workspace: Workspace, record: dict[str, Any], *, builtin: bool) -> d
         "searches": [
             {"query": query, "hits": found} for query, found in zip(queries, hits, strict=True)
         ],
-        "published": _published(workspace, record),
+        "published": place_to_read(workspace, Release.model_validate(record["release"])),
         "report": str(scores / "report.html"),
     }
 
@@ -46,14 +48,6 @@ def _folder(workspace: Workspace, record: dict[str, Any], stage: str) -> Path:
     made = record["artifacts"][stage]
     named = {key: made[key] for key in ("input_id", "content_id", "path")}
     return Store(workspace).folder_of(ArtifactRef(stage=stage, **named))
-
-
-def _published(workspace: Workspace, record: dict[str, Any]) -> str:
-    """What stays where it is while releases come and go; in a bucket, where there are no links,
-    this release's."""
-    if workspace.bucket:
-        return f"{workspace.location}/{record['release']['export']['path']}"
-    return str(workspace.published / "embeddings")
 
 
 def _openings(corpus: Corpus) -> list[str]:

@@ -3,21 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.store.artifact import ArtifactRef
-from tasks.store.run_records import COMPLETED, REFRESH, RUNNING, WHOLE_CHAIN, state_of
+from tasks.store.run_records import (
+    COMPLETED,
+    REFRESH,
+    Record,
+    is_whole_chain,
+    measures_of,
+    state_of,
+)
 
-Record = Mapping[str, Any]
 Measures = Mapping[str, Mapping[str, Any]]
-
-
-def is_whole_chain(record: Record) -> bool:
-    """Whether the run is one of the whole chain, whatever became of it; runs up to one stage are
-    none. Older records do not say up to what they ran, and tell only by what they published."""
-    if record.get("flow", WHOLE_CHAIN) != WHOLE_CHAIN:
-        return False
-    if "until" in record:
-        return record["until"] is None
-    return state_of(record) == RUNNING or bool(record.get("release") or record.get("refused"))
 
 
 def whole_chains(records: Sequence[Record], state: str) -> list[Record]:
@@ -46,30 +41,6 @@ def acknowledged(records: Sequence[Record]) -> dict[str, Any] | None:
         measures = next(filter(None, map(measures_of, reversed(records[:place]))), None)
         return {"run_id": record.get("run_id"), "measures": measures} if measures else None
     return None
-
-
-def compared_corpus(records: Sequence[Record]) -> ArtifactRef | None:
-    """What the newest refresh compared that published, since the last whole chain with a release.
-
-    One that was killed before does not count: the next takes its place, and must measure the same.
-    """
-    for record in reversed(records):
-        is_done = is_whole_chain(record) and state_of(record) == COMPLETED
-        if is_done and not record.get("refused"):
-            return None
-        if record.get("published") and measures_of(record):
-            made = record["artifacts"]["ingest"]
-            named = {name: made[name] for name in ("input_id", "content_id", "path")}
-            return ArtifactRef(stage="ingest", **named)
-    return None
-
-
-def measures_of(record: Record) -> dict[str, Mapping[str, Any]]:
-    """What a refresh measured, by measure; nothing of other runs."""
-    drift = record.get("drift")
-    if record.get("flow") != REFRESH or not isinstance(drift, Mapping):
-        return {}
-    return {row["measure"]: row for row in drift.get("measures", [])}
 
 
 def raised(measures: Sequence[Mapping[str, Any]], known: Measures) -> list[str]:

@@ -1,10 +1,10 @@
-"""Tells people of failed runs, new releases and drift, through a notification block of Prefect's.
+"""Tells people of failures, releases, refusals and drift, by a notification block of Prefect's.
 
 The block is saved in Prefect, with its secrets; a run only knows its name. A message names runs,
 numbers and places, never text of documents. One that cannot be sent is a warning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -79,6 +79,18 @@ def tell_of_release(block: str | None, run: Session, release: Release) -> None:
         lines.append(page)
     with harmless(f"notify.block {block} was not told of the release", run.warn):
         send(block, f"corpusmith: release {release.id} is published", "\n".join(lines))
+
+
+def tell_of_refusal(block: str | None, run: Session, refused: Mapping[str, Any]) -> None:
+    """Tell that what was made has not become the current release, and why."""
+    if block is None:
+        return
+    lines = [*refused["reasons"], f"workspace {run.workspace.location}, run {run.run_id}"]
+    if page := run.tracker.page():
+        lines.append(page)
+    subject = f"corpusmith: not published, release {refused['against']} stays"
+    with harmless(f"notify.block {block} was not told of the refusal", run.warn):
+        send(block, subject, "\n".join(lines))
 
 
 def tell_of_drift(block: str | None, run: Session, lines: Sequence[str]) -> None:

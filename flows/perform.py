@@ -16,6 +16,7 @@ from flows.links import flow_run_tags
 from flows.pages import StagePages
 from flows.reporting import StageReporter
 from flows.session import PartOf, Session, session
+from flows.task_tags import tagged_as_all
 from tasks.execute import Outcome, execute
 from tasks.settings import StageConfig
 from tasks.stage import Stage
@@ -113,8 +114,9 @@ def map_as_tasks(
     def run_shard(index: int) -> Result:
         return function(shards[index])
 
-    futures = [run_shard.submit(index) for index in range(len(shards))]
-    return [future.result() for future in futures]
+    with tagged_as_all():
+        futures = [run_shard.submit(index) for index in range(len(shards))]
+        return [future.result() for future in futures]
 
 
 @contextlib.contextmanager

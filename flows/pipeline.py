@@ -12,16 +12,17 @@ from prefect.states import Cancelled
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import stages
-from flows.announce import announce
+from flows.announce import announce, announce_refusal
 from flows.config import PipelineConfig
 from flows.dask_cluster import dask_workers
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
 from flows.graph import ARTIFACT, StageName, stages_for, upstream_of
 from flows.links import flow_run_tags
-from flows.notify import tell_of_failure, tell_of_release
+from flows.notify import tell_of_failure, tell_of_refusal, tell_of_release
 from flows.perform import run_name
 from flows.publication import publish_release
 from flows.registration import register
+from flows.released import place_to_read
 from flows.session import Session, session
 from flows.twin import older_twin
 from tasks.store.artifact import ArtifactRef
@@ -155,16 +156,23 @@ def publish_made(
     The tracker's aliases follow the pointer, so they are set after it, and again by every run.
 
     Returns:
-        Of the record: the current release, why the challenger was refused if it was, and the trial
-        if there was one.
+        Of the record: the current release, as ``published`` the path that readers use (None where
+        the run published nothing), why the challenger was refused if it was, and the trial if
+        there was one.
     """
     done = publish_release(run, made, config)
-    record: dict[str, Any] = {"release": done.release.model_dump(mode="json")}
+    record: dict[str, Any] = {
+        "release": done.release.model_dump(mode="json"),
+        "published": place_to_read(run.workspace, done.release) if done.is_switch else None,
+    }
     if done.refused:
         record["refused"] = done.refused
         reasons = "; ".join(done.refused["reasons"])
         run.warn(f"not published, release {done.release.id} stays: {reasons}")
     register(run, done.release, done.refused)
+    if done.refused:
+        announce_refusal(run.workspace, done.release, done.refused, run.warn)
+        tell_of_refusal(config.notify.block, run, done.refused)
     if done.is_switch:
         before = done.before.id if done.before else None
         announce(run.workspace, done.release, "published", before, run.warn)

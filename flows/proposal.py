@@ -6,9 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flows.config import PipelineConfig, RefreshConfig
-from flows.drift_history import is_whole_chain, whole_chains
+from flows.drift_history import whole_chains
 from flows.plan import plan_run
-from tasks.store.run_records import COMPLETED, RUNNING, WHOLE_CHAIN, state_of
+from tasks.store.run_records import (
+    COMPLETED,
+    RUNNING,
+    WHOLE_CHAIN,
+    is_whole_chain,
+    state_of,
+)
 
 TRAINING_STAGES = ("pretrain", "tune", "export")  # what takes a GPU
 BUDGET_DAYS = 30.0

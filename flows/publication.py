@@ -11,10 +11,11 @@ from flows.graph import StageName
 from flows.perform import perform_stage
 from flows.session import Session
 from flows.stages import WORKSPACE, stage_flow
+from flows.task_tags import tagged_as_all
 from model.errors import RequestError
 from tasks.release.decision import reasons_against
 from tasks.release.pointer import Release, current, flaws_of, history, publish, releases
-from tasks.release.switches import withdrawn
+from tasks.release.switches import withdrawn_embedders
 from tasks.release.trial.config import TrialConfig
 from tasks.release.trial.definition import RELEASED_CORPUS, RELEASED_EMBEDDER, TRIAL
 from tasks.release.trial.findings import Trial
@@ -85,7 +86,8 @@ def publish_release(run: Session, made: Made, config: PipelineConfig) -> Publica
         if reasons and before:
             return Publication(before, before, _refusal(made, before, reasons))
         try:
-            return Publication(switch(before), before)
+            with tagged_as_all():
+                return Publication(switch(before), before)
         except RequestError:
             now = current(run.workspace)
             if (now and now.id) == (before and before.id):
@@ -116,7 +118,9 @@ def reasons_to_refuse(
             f"the corpus of release {before.id} is gone, so which documents it holds out is not "
             "known: run ingest with its settings, or set release.publish = always"
         ]
-    return decide(_trial(run, made, config, before, before.corpus), config.release.margin)
+    found = _trial(run, made, config, before, before.corpus)
+    with tagged_as_all():
+        return decide(found, config.release.margin)
 
 
 @task(name="decide", cache_policy=NO_CACHE, persist_result=False)
@@ -133,15 +137,15 @@ def _flaws(run: Session, before: Release) -> list[str]:
 
 def _was_withdrawn(run: Session, made: Made) -> str | None:
     """People who went back from an embedder do not want it again with the next run."""
-    gone = withdrawn(history(run.workspace))
-    for release in releases(run.workspace):
-        if release.id in gone and release.embedder.content_id == made["tune"].content_id:
-            return (
-                f"release {release.id} with this embedder was rolled back from on "
-                f"{gone[release.id].at}: `corpusmith release rollback {release.id}` or "
-                "release.publish = always brings it back"
-            )
-    return None
+    embedders = {each.id: each.embedder.content_id for each in releases(run.workspace)}
+    gone = withdrawn_embedders(history(run.workspace), embedders)
+    switch = gone.get(made["tune"].content_id)
+    if switch is None:
+        return None
+    return (
+        f"release {switch.before} with this embedder was rolled back from on {switch.at}: "
+        f"`corpusmith release rollback {switch.before}` or release.publish = always brings it back"
+    )
 
 
 def _trial(
@@ -163,5 +167,6 @@ def _refusal(made: Made, before: Release, reasons: list[str]) -> dict[str, Any]:
         "against": before.id,
         "reasons": reasons,
         "embedder": made["tune"].model_dump(mode="json"),
+        "export": made["export"].model_dump(mode="json"),
         "corpus": made["ingest"].model_dump(mode="json"),
     }

@@ -14,19 +14,20 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from flows import stages
-from flows.announce import announce
+from flows.announce import announce, announce_refusal
 from flows.config import PipelineConfig
-from flows.drift_history import acknowledged, begun_and_not_ended, compared_corpus, raised
+from flows.drift_history import acknowledged, begun_and_not_ended, raised
 from flows.elsewhere import refuse_undeployed
 from flows.graph import StageName
 from flows.harmless import harmless
-from flows.notify import tell_of_drift, tell_of_failure, tell_of_release
+from flows.notify import tell_of_drift, tell_of_failure, tell_of_refusal, tell_of_release
 from flows.perform import perform_stage, run_name
 from flows.pipeline import describe, pipeline, run_of_stages, run_stage
 from flows.proposal import propose
 from flows.registration import follow
-from flows.released import Released
+from flows.released import Released, place_to_read
 from flows.session import Session, refuse_unshared
+from flows.task_tags import tagged_as_all
 from flows.twin import older_twin
 from model.errors import CorpusmithError, RequestError
 from tasks.drift.config import DriftConfig
@@ -36,7 +37,7 @@ from tasks.release.pointer import Release, current, history, publish, releases
 from tasks.release.switches import withdrawn
 from tasks.store.artifact import ArtifactRef
 from tasks.store.identity import explain_difference
-from tasks.store.run_records import REFRESH
+from tasks.store.run_records import REFRESH, compared_corpus
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 
@@ -54,9 +55,9 @@ def refresh(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> dict[s
     """Take in what is new, embed it with the released embedder, and publish; watch for drift.
 
     Returns:
-        The run's record as of a pipeline, with the release, whether it was published (as
-        ``published``, which in the answer of a run is a path), the drift and what is proposed; or
-        a Prefect state where another run does the same.
+        The run's record as of a pipeline, with the release, the drift and what is proposed, and
+        as ``published`` the path that readers use, None where this run published nothing; or a
+        Prefect state where another run does the same.
 
     Raises:
         RequestError: nothing is published yet, or another refresh of the workspace is going on.
@@ -112,7 +113,7 @@ def _nothing_new(release: Release, config: PipelineConfig, run: Session) -> Told
     quiet = {"alarm": False, "says": says, "measures": [], "raised": [], "quiet_since": None}
     told = {"drift": quiet, "proposal": _proposal([], config, run)}
     _tell(told, config, run)
-    return told | {"release": release.model_dump(mode="json"), "published": False}
+    return told | {"release": release.model_dump(mode="json"), "published": None}
 
 
 def _take_in(
@@ -140,13 +141,7 @@ def _take_in(
     run.record |= told
     run.note()
     _tell(told, config, run)
-    release = _publish(base.release, export, run)
-    is_new = release.id != base.release.id
-    follow(run, release)
-    if is_new:
-        announce(run.workspace, release, "published", base.release.id, run.warn)
-        tell_of_release(config.notify.block, run, release)
-    return told | {"release": release.model_dump(mode="json"), "published": is_new}
+    return told | _publish(base.release, export, config, run)
 
 
 def _compared_before(base: Released, run: Session) -> ArtifactRef:
@@ -215,21 +210,47 @@ def proposal_lines(told: Told) -> list[str]:
     return [told["drift"]["says"], *proposal["reasons"], ending]
 
 
-def _publish(before: Release, export: ArtifactRef, run: Session) -> Release:
-    """Switch to the new table, as one task."""
+def _publish(before: Release, export: ArtifactRef, config: PipelineConfig, run: Session) -> Told:
+    """Switch to the new table, as one task, and let everybody know what became of it."""
+    reasons: list[str] = []
 
     @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
     def switch() -> Release:
-        return publish_table(run.workspace, before, export, run.warn)
+        return publish_table(run.workspace, before, export, reasons.append)
 
-    return switch()
+    with tagged_as_all():
+        release = switch()
+    follow(run, release)
+    told: Told = {"release": release.model_dump(mode="json"), "published": None}
+    if reasons:
+        told["refused"] = _refusal(before, export, reasons)
+        run.warn(f"not published, release {before.id} stays: {'; '.join(reasons)}")
+        announce_refusal(run.workspace, before, told["refused"], run.warn)
+        tell_of_refusal(config.notify.block, run, told["refused"])
+    elif release.id != before.id:
+        told["published"] = place_to_read(run.workspace, release)
+        announce(run.workspace, release, "published", before.id, run.warn)
+        tell_of_release(config.notify.block, run, release)
+    return told
+
+
+def _refusal(before: Release, export: ArtifactRef, reasons: list[str]) -> Told:
+    """As the record of a whole chain has it, whose challenger was refused."""
+    embedder, table = (ref.model_dump(mode="json") for ref in (before.embedder, export))
+    return {"against": before.id, "reasons": reasons, "embedder": embedder, "export": table}
 
 
 def publish_table(
-    workspace: Workspace, before: Release, export: ArtifactRef, warn: Callable[[str], None]
+    workspace: Workspace, before: Release, export: ArtifactRef, refuse: Callable[[str], None]
 ) -> Release:
     """Switch to a new table of the current release's embedder; people who went back from that very
     table do not want it again with the next night.
+
+    Args:
+        workspace: whose pointer moves.
+        before: the current release, which the decision is made against.
+        export: the new table.
+        refuse: told why, where it is not published.
 
     Returns:
         The current release.
@@ -241,9 +262,9 @@ def publish_table(
     for release in releases(workspace):
         is_same = (release.embedder, release.export) == (before.embedder, export)
         if is_same and release.id in gone:
-            warn(
-                f"not published, release {before.id} stays: release {release.id} was rolled back "
-                f"from: `corpusmith release rollback {release.id}` brings it back"
+            refuse(
+                f"release {release.id} with this table was rolled back from: "
+                f"`corpusmith release rollback {release.id}` brings it back"
             )
             return before
     scores, embedder = before.scores, before.embedder

@@ -60,6 +60,14 @@ def current_release(workspace: Workspace) -> Release:
     return release
 
 
+def place_to_read(workspace: Workspace, release: Release) -> str:
+    """What readers open. It stays where it is while releases come and go; in a bucket, where there
+    are no links, it is this release's table."""
+    if workspace.bucket:
+        return f"{workspace.location}/{release.export.path}"
+    return str(workspace.published / "embeddings")
+
+
 def _input_of(embedder: Artifact, name: str) -> ArtifactRef:
     entry = embedder.manifest.inputs.get(name)
     if entry is None:

@@ -285,9 +285,10 @@ def _where(answer: Answer) -> Text:
         f"Prefect     flow run {answer['prefect']['flow_run_id']}",
         f"both pages  corpusmith ui --workspace {answer['workspace']}",
     ]
-    if "published" in answer:
+    if answer.get("report"):
+        lines.insert(0, f"report      {answer['report']}")
+    if answer.get("published"):
         lines.insert(0, f"embeddings  {answer['published']}")
-        lines.insert(1, f"report      {answer['report']}")
     return Text("\n".join(lines))
 
 

@@ -12,11 +12,8 @@ Answer = dict[str, Any]
 
 
 def refresh(answer: Answer) -> None:
-    """What was made, the release, the measures of drift, and what is proposed.
-
-    ``published`` is whether the refresh published, not a path as in the answer of a run.
-    """
-    show.run({name: value for name, value in answer.items() if name != "published"})
+    """What was made, the release, the measures of drift, and what is proposed."""
+    show.run(answer)
     console = Console(soft_wrap=True)
     release, drift, proposal = answer["release"], answer["drift"], answer["proposal"]
     done = "is published" if answer["published"] else "stays"

@@ -23,6 +23,8 @@ from tasks.vector_index import BLOCK_BYTES, Block, Rows, Vectors
 VECTOR_COLUMNS = frozenset({"embedding", "embedding_int8", "scale", "embedding_binary"})
 _ROWS_AT_ONCE = 2**16
 
+Seen = tuple[int, int, int] | None  # inode, bytes, time of the last change
+
 
 class EmbeddingsDataset:
     """The rows of an export artifact; nothing is read before it is asked for.
@@ -33,8 +35,10 @@ class EmbeddingsDataset:
         ArtifactError: from any member, where a file is missing or damaged.
     """
 
-    def __init__(self, parts: Sequence[Path]) -> None:
+    def __init__(self, parts: Sequence[Path], seen: Sequence[Seen] = ()) -> None:
+        """What was `seen` of the files before they were read first, if that matters."""
         self._parts = parts
+        self._seen = seen
 
     @classmethod
     def open(cls, folder: Path, embedder: Path) -> Self:
@@ -48,9 +52,16 @@ class EmbeddingsDataset:
             ArtifactError: it was made with another embedder, so its vectors and those of new texts
                 cannot be compared; or a file is missing or damaged.
         """
+        seen = _seen_of(_names(folder))
         described = _described(folder)
         _refuse_other_embedder(described, embedder)
-        return cls(list(described))
+        return cls(list(described), seen)
+
+    @property
+    def is_as_opened(self) -> bool:
+        """Whether the files are still those that were opened: an erasure puts others in their
+        places, with fewer rows under other numbers."""
+        return _seen_of(self._parts) == self._seen
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -188,7 +199,7 @@ def parts_of(folder: Path) -> list[Path]:
 
 def _described(folder: Path) -> dict[Path, dict[str, Any]]:
     """Every file of the dataset, in order, and what it says of itself."""
-    described = {part: _description(part) for part in sorted(folder.glob("part-*.parquet"))}
+    described = {part: _description(part) for part in _names(folder)}
     if not described:
         raise ArtifactError(f"{folder} holds no part-*.parquet: run export again")
     num_shards = next(iter(described.values())).get("num_shards")
@@ -198,6 +209,23 @@ def _described(folder: Path) -> dict[Path, dict[str, Any]]:
             f"{folder} holds {len(described)} of {num_shards} parts: run export again"
         )
     return described
+
+
+def _names(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def _seen_of(parts: Sequence[Path]) -> list[Seen]:
+    """What tells each file from another that is put in its place; None where there is none."""
+    return [_seen(part) for part in parts]
+
+
+def _seen(part: Path) -> Seen:
+    try:
+        found = part.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _refuse_other_embedder(described: Mapping[Path, Mapping[str, Any]], embedder: Path) -> None:

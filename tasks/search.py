@@ -3,9 +3,10 @@
 Shape letters: Q queries, D embedding width.
 """
 
+import contextlib
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -122,9 +123,10 @@ class Searcher:
         Raises:
             RequestError: a condition is wrong.
         """
-        rows = self._rows_where(where)
-        found = self._nearest(self._encode(queries), k, rows)
-        return self._hits(found, queries)
+        with self._of_one_state():
+            rows = self._rows_where(where)
+            found = self._nearest(self._encode(queries), k, rows)
+            return self._hits(found, queries)
 
     def like_vectors(self, queries_QD: Vectors, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """The k documents nearest to unit vectors, for who has encoded the queries already.
@@ -134,7 +136,8 @@ class Searcher:
             queries: their words, for the snippets.
             k: how many hits.
         """
-        return self._hits(self._nearest(queries_QD, k, None), queries)
+        with self._of_one_state():
+            return self._hits(self._nearest(queries_QD, k, None), queries)
 
     def load(self) -> None:
         """Read what queries would wait for: the vectors, or the index of a large dataset, and ids.
@@ -153,13 +156,14 @@ class Searcher:
         Raises:
             RequestError: the dataset has no such id, or a condition is wrong.
         """
-        rows = self._rows_where(where)
-        row = self.row_of(doc_id)
-        [own] = self.dataset.rows([row])
-        same = _rows_equal(self._hashes, own["content_sha256"])
-        [found] = self._nearest(self.dataset.vector(row)[None], k + len(same), rows)
-        text = texts_of(self._corpus_folder, {own["content_sha256"]}).by_hash
-        return self._hits([found.without(same, k)], list(text.values()) or [""])[0]
+        with self._of_one_state():
+            rows = self._rows_where(where)
+            row = self.row_of(doc_id)
+            [own] = self.dataset.rows([row])
+            same = _rows_equal(self._hashes, own["content_sha256"])
+            [found] = self._nearest(self.dataset.vector(row)[None], k + len(same), rows)
+            text = texts_of(self._corpus_folder, {own["content_sha256"]}).by_hash
+            return self._hits([found.without(same, k)], list(text.values()) or [""])[0]
 
     def row_of(self, doc_id: str) -> int:
         """The row of a document.
@@ -187,7 +191,30 @@ class Searcher:
         index = ApproximateIndex.build(self.dataset.blocks, num_rows, dim)
         if file:
             index.write(file)
+            # An erasure rewrites the dataset first and deletes its index then: what is written
+            # after that is seen here, what is written before is deleted there.
+            if not self.dataset.is_as_opened:
+                file.unlink(missing_ok=True)
         return index
+
+    @contextlib.contextmanager
+    def _of_one_state(self) -> Iterator[None]:
+        """Nothing is answered from a dataset of which some was read before an erasure and some
+        after it; what goes wrong in between says nothing of the files either."""
+        try:
+            yield
+        except RequestError:
+            raise
+        except (ArtifactError, ValueError, LookupError):
+            self._refuse_rewritten()
+            raise
+        self._refuse_rewritten()
+
+    def _refuse_rewritten(self) -> None:
+        if not self.dataset.is_as_opened:
+            raise ArtifactError(
+                "the dataset was rewritten or deleted while it was searched: search again"
+            )
 
     @cached_property
     def _ids(self) -> pa.ChunkedArray:

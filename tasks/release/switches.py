@@ -5,7 +5,7 @@ written and did not happen, because its process died or another was first, is to
 current now and by the switches after it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -94,4 +94,26 @@ def withdrawn(history: Sequence[Switch]) -> dict[int, Switch]:
         gone.pop(switch.release, None)
         if switch.kind == "rolled_back" and switch.before is not None:
             gone[switch.before] = switch
+    return gone
+
+
+def withdrawn_embedders(
+    history: Sequence[Switch], embedders: Mapping[int, str]
+) -> dict[str, Switch]:
+    """Embedders that were rolled back from and not current since, with the switch that did it.
+
+    Who goes back to another table of the same embedder withdraws a table, and not the embedder.
+
+    Args:
+        history: what happened.
+        embedders: the embedder of each release that is still known.
+    """
+    gone: dict[str, Switch] = {}
+    for switch in history:
+        now = embedders.get(switch.release)
+        before = None if switch.before is None else embedders.get(switch.before)
+        if now:
+            gone.pop(now, None)
+        if switch.kind == "rolled_back" and before and before != now:
+            gone[before] = switch
     return gone

@@ -17,13 +17,15 @@ from tasks.store.disk import says_disk_is_full
 from tasks.store.errors import DiskFullError
 from tasks.store.hashing import size_of
 from tasks.store.identity import stage_of_input
-from tasks.store.lease import is_held, try_lease
+from tasks.store.lease import Lease, is_held, try_lease
+from tasks.store.lease_files import FolderSeat
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.run_records import (
     COMPLETED,
     REFRESH,
     WHOLE_CHAIN,
+    compared_corpus,
     is_going_on_here,
     state_of,
 )
@@ -49,8 +51,9 @@ def find_garbage(
     """Staging without a live lease, quarantined folders and unreferenced artifacts, if old enough.
 
     An artifact is referenced by the current release, by the newest `keep_releases` of all that
-    there were, by the newest run that was completed and those after it, and by what all these
-    were made from. While any work is going on no artifact is garbage: it may be needed next.
+    there were, by the newest run that was completed and those after it, by the drift that was
+    judged last, and by what all these were made from. While any work is going on no artifact is
+    garbage: it may be needed next.
 
     Raises:
         ArtifactError: a kept release or a run record cannot be read, so nothing is certain.
@@ -83,7 +86,18 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
         _remove(lookup, garbage.path)
     finally:
         lease.release()
+    _forget(lookup, lease)
     return True
+
+
+def _forget(lookup: Lookup, lease: Lease) -> None:
+    """The lease goes with the last that there was of its request, or there would be one more for
+    each artifact there ever was."""
+    stage, input_id = lease.stage, lease.input_id
+    workspace = lookup.workspace
+    places = (workspace.artifact_folder(stage, input_id), workspace.staging / stage / input_id)
+    if not any(place.exists() for place in places):
+        FolderSeat(workspace.leases / stage / input_id).forget(lease.fence)
 
 
 def _remove(lookup: Lookup, path: Path) -> None:
@@ -150,7 +164,7 @@ def needed_artifacts(lookup: Lookup, keep_releases: int) -> set[Key]:
     Raises:
         ArtifactError: a kept release or a run record cannot be read.
     """
-    waiting = [*_released(lookup, keep_releases), *_recorded(lookup)]
+    waiting = [*_released(lookup, keep_releases), *_recorded(lookup), *_compared(lookup)]
     needed: set[Key] = set()
     while waiting:
         key = waiting.pop()
@@ -198,6 +212,15 @@ def _recorded(lookup: Lookup) -> Iterator[Key]:
         yield from (key for value in artifacts for key in _keys(value))
         if state_of(record) == COMPLETED and record.get("flow", WHOLE_CHAIN) == WHOLE_CHAIN:
             return
+
+
+def _compared(lookup: Lookup) -> Iterator[Key]:
+    """The corpus that new documents are told from: without it, known drift would be told again.
+
+    Nights that bring too few documents to tell publish and judge nothing, and they may be many.
+    """
+    if corpus := compared_corpus(lookup.workspace.runs()):
+        yield corpus.stage, corpus.input_id
 
 
 def _keys(value: Any) -> Iterator[Key]:

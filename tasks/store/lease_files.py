@@ -3,6 +3,7 @@
 Taking over means being the first to create the next one, which the file system decides.
 """
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -58,13 +59,20 @@ class FolderSeat:
             return None
         return Seen(mine.fence, record, parse_record(record))
 
+    def forget(self, fence: int) -> None:
+        """Leave nothing of a lease that was released and that nobody needs, where nobody else has
+        taken it since."""
+        self._path(fence).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
+
     def _begin(self, path: Path, record: bytes) -> bool:
         """Be the first to make a file; a half one would keep everybody waiting."""
         with explaining_full_disk(path, len(record)):
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 file = path.open("xb")
-            except FileExistsError:
+            except (FileExistsError, FileNotFoundError):  # or forgotten just now
                 return False
             try:
                 with file:

@@ -29,6 +29,11 @@ class Shell:
             env=environment,
         )
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs the commands."""
+        return self._process.pid
+
     def run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
         """The status of a command and what it wrote to both streams."""
         assert self._process.stdin is not None

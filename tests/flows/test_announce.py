@@ -1,14 +1,15 @@
-"""A switch of the pointer is an event for whoever shares a Prefect server, and harmless without."""
+"""Switches of the pointer and refusals are events for a shared Prefect server, harmless without."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from flows.announce import EVENT
+from flows.announce import PUBLISHED, REFUSED
 from tests.flows.chain import plain
 from tests.flows.prefect_api import Api, start_server
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow
 START_S = 180.0
 TELL = """
 import sys
-from flows.announce import announce
+from flows.announce import announce, announce_refusal
 from tasks.release.release import Release
 from tasks.store.artifact import ArtifactRef
 from tasks.store.workspace import Workspace
@@ -29,6 +30,8 @@ def ref(stage):
 workspace = Workspace.open(sys.argv[1])
 release = Release(id=3, embedder=ref("tune"), export=ref("export"), published_at="now")
 announce(workspace, release, "rolled_back", 4, print)
+refused = {name: ref(name).model_dump(mode="json") for name in ("embedder", "export")}
+announce_refusal(workspace, release, refused | {"reasons": ["recall@1 is lower"]}, print)
 """
 
 
@@ -54,14 +57,29 @@ def tell(workspace: Path, url: str) -> str:
     return done.stdout
 
 
-def test_the_server_has_the_event_with_its_ids(api: Api, tmp_path: Path) -> None:
-    assert tell(tmp_path / "workspace", api.url) == ""
-    wanted = {"filter": {"event": {"name": [EVENT]}}}
+def the_event(api: Api, name: str) -> dict[str, Any]:
+    """The only one of that name, as soon as the server has it."""
+    wanted = {"filter": {"event": {"name": [name]}}}
     deadline = time.monotonic() + 60  # the server writes events down some at a time
     while not (found := api.ask("/events/filter", wanted)["events"]):
         assert time.monotonic() < deadline
         time.sleep(0.5)
     [event] = found
+    return dict(event)
+
+
+def test_the_server_has_the_events_with_their_ids(api: Api, tmp_path: Path) -> None:
+    assert tell(tmp_path / "workspace", api.url) == ""
+    event = the_event(api, REFUSED)
+    assert event["resource"]["prefect.resource.name"] == "workspace"
+    assert event["payload"] == {
+        "workspace": str(tmp_path / "workspace"),
+        "release": 3,
+        "reasons": ["recall@1 is lower"],
+        "embedder": "a" * 32,
+        "export": "a" * 32,
+    }
+    event = the_event(api, PUBLISHED)
     assert event["resource"]["prefect.resource.name"] == "workspace"
     assert event["payload"] == {
         "workspace": str(tmp_path / "workspace"),

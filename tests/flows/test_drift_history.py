@@ -10,12 +10,11 @@ from flows.config import RefreshConfig
 from flows.drift_history import (
     acknowledged,
     begun_and_not_ended,
-    compared_corpus,
     newest_refresh,
     raised,
 )
 from flows.proposal import spent_hours, why_not
-from tasks.store.run_records import begun, ended
+from tasks.store.run_records import begun, compared_corpus, ended
 
 NOW_S = time.time()
 DAY_S = 86_400.0

@@ -43,6 +43,7 @@ def aliased(chain: Chain, alias: str) -> dict[str, str]:
 
 def test_a_first_release_needs_no_trial(chain: Chain, first: dict[str, Any]) -> None:
     assert first["release"]["id"] == 1
+    assert first["published"] == str(chain.workspace / "published" / "embeddings")
     assert "refused" not in first
     assert "trial" not in first["artifacts"]
 
@@ -73,9 +74,12 @@ def test_the_next_run_decides_anew_from_the_same_trial(
     again = chain.run("run", *SHORTER)
     assert again["artifacts"]["trial"]["reused"]
     assert again["refused"]["reasons"] == refused["refused"]["reasons"]
-    done = chain.try_("run", str(chain.corpus), *options(), *SHORTER)
+    told = ("--notify.block", "slack-webhook/nobody")
+    done = chain.try_("run", str(chain.corpus), *options(), *SHORTER, *told)
     assert done.returncode == 0
     assert "not published: release 1 stays current" in done.stdout
+    assert "notify.block slack-webhook/nobody was not told of the refusal" in done.stderr
+    assert (refused["published"], again["published"]) == (None, None)
     never = chain.run("run", *SHORTER, "--release.publish", "never")
     assert "release.publish = never" in never["refused"]["reasons"][0]
 

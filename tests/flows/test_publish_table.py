@@ -8,6 +8,7 @@ import pytest
 
 from flows.champion import champion_of
 from flows.config import PipelineConfig
+from flows.publication import _was_withdrawn
 from flows.refresh import _proposal, publish_table
 from model.errors import CorpusmithError, RequestError
 from tasks.release.pointer import Release, current, history, publish, roll_back
@@ -55,12 +56,29 @@ def test_a_table_that_was_rolled_back_from_stays_away(
     assert current(workspace) == first
     assert len(history(workspace)) == switches
     assert told == [
-        "not published, release 1 stays: release 2 was rolled back from: "
+        "release 2 with this table was rolled back from: "
         "`corpusmith release rollback 2` brings it back"
     ]
     assert publish_table(workspace, first, tables[2].ref, told.append).id == 3
     roll_back(workspace, 2)
     roll_back(workspace, 1)
+
+
+def test_who_went_back_from_a_table_has_not_withdrawn_its_embedder(
+    store: Store, first: Release, embedder: Artifact, tables: list[Artifact]
+) -> None:
+    """What a whole chain makes may be that embedder again."""
+    run: Any = SimpleNamespace(workspace=store.workspace)
+    publish_table(store.workspace, first, tables[1].ref, print)
+    roll_back(store.workspace)
+    assert _was_withdrawn(run, {"tune": embedder.ref}) is None
+    other = make(store, identity_of("tune", k=2), files={"weights": b"other"})
+    publish(store.workspace, embedder=other.ref, export=table(store, other, 9).ref)
+    assert _was_withdrawn(run, {"tune": embedder.ref}) is None
+    roll_back(store.workspace)
+    reason = _was_withdrawn(run, {"tune": other.ref})
+    assert reason
+    assert reason.startswith("release 3 with this embedder was rolled back from on ")
 
 
 def test_who_loses_the_race_is_told_to_run_again(

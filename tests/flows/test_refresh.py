@@ -107,7 +107,7 @@ def test_nothing_new_ends_at_once_and_publishes_nothing(
 ) -> None:
     assert list(quiet["artifacts"]) == ["ingest"]
     assert quiet["release"]["id"] == 1
-    assert (quiet["published"], quiet["proposal"]) == (False, None)
+    assert (quiet["published"], quiet["proposal"]) == (None, None)
     assert quiet["drift"]["says"] == "nothing is new: release 1 has these documents"
     assert nights.record(quiet)["seconds"] < 20
 
@@ -116,7 +116,8 @@ def test_only_what_changed_is_embedded_and_the_release_is_whole(
     nights: Nights, changed: dict[str, Any]
 ) -> None:
     assert list(changed["artifacts"]) == ["ingest", "export", "drift"]
-    assert (changed["published"], changed["release"]["id"]) == (True, 2)
+    assert changed["published"] == str(nights.chain.workspace / "published" / "embeddings")
+    assert changed["release"]["id"] == 2
     assert changed["metrics"]["export/num_embedded"] == NUM_NEW + NUM_EDITED
     assert changed["metrics"]["drift/num_new_documents"] == NUM_NEW + NUM_EDITED
     release = current(nights.store.workspace)
@@ -182,6 +183,20 @@ def test_it_is_a_run_of_the_tracker_with_its_measures(
     assert run.data.tags["corpusmith.drift"] == changed["drift"]["says"]
 
 
+def test_a_table_that_was_rolled_back_from_is_refused_and_told_of(
+    nights: Nights, changed: dict[str, Any]
+) -> None:
+    assert nights.chain.answer("release", "rollback")["release"]["id"] == 1
+    done = nights.try_refresh("--json", "--notify.block", "slack-webhook/nobody")
+    assert nights.chain.answer("release", "rollback", "2")["release"]["id"] == 2
+    told = json.loads(done.stdout)
+    assert (told["published"], told["release"]["id"], told["refused"]["against"]) == (None, 1, 1)
+    [reason] = told["refused"]["reasons"]
+    assert reason.startswith("release 2 with this table was rolled back from")
+    assert f"not published, release 1 stays: {reason}" in done.stderr
+    assert "notify.block slack-webhook/nobody was not told of the refusal" in done.stderr
+
+
 def test_a_second_refresh_is_refused_and_told_who_works(
     nights: Nights, changed: dict[str, Any]
 ) -> None:
@@ -217,7 +232,8 @@ def test_a_killed_refresh_has_published_nothing_and_goes_on(
     assert release
     assert release.id == 2
     answer = nights.refresh()
-    assert (answer["published"], answer["release"]["id"]) == (True, 3)
+    assert answer["published"]
+    assert answer["release"]["id"] == 3
     assert answer["artifacts"]["export"]["reused"]
     assert answer["metrics"]["export/num_embedded"] == 9
 

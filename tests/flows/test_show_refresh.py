@@ -20,7 +20,7 @@ def shown(capsys: pytest.CaptureFixture[str], proposal: dict[str, Any] | None) -
             "mlflow": {"tracking_uri": "sqlite:///x"},
             "prefect": {"flow_run_id": "y"},
             "release": {"id": 3},
-            "published": True,
+            "published": "workspace/published/embeddings",
             "drift": {"says": "drift: here", "measures": [ROW | {"alarm": True}, DISTANCE]},
             "proposal": proposal,
         }
@@ -31,6 +31,7 @@ def shown(capsys: pytest.CaptureFixture[str], proposal: dict[str, Any] | None) -
 def test_measures_stand_beside_their_thresholds(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, None)
     assert "release 3 is published" in text
+    assert "embeddings workspace/published/embeddings" in text
     assert "masked_loss 3 4.5 +1.5 0.5 above embedding_distance +1.5 0.5 drift drift: here" in text
     assert "proposal" not in text
 

@@ -64,6 +64,14 @@ class ChangingFolder:
         night.new.extend(self._write_new(subjects) for _ in range(count))
         return night
 
+    def shrink_to(self, num_documents: int) -> list[str]:
+        """As many files go as there are more than so many, drawn among all; their names."""
+        there = sorted(path.name for path in self.folder.iterdir())
+        gone = self._rng.sample(there, max(0, len(there) - num_documents))
+        for name in gone:
+            (self.folder / name).unlink()
+        return gone
+
     def add_canary(self) -> str:
         """A document that is to be erased later; its file's name."""
         text = " ".join(sentences(self._rng, FILLERS, 2))

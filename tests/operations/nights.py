@@ -14,31 +14,18 @@ import json
 import os
 import random
 import shutil
-import signal
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from flows.config import load_config
-from flows.graph import load_stage
-from tasks.execute import execute
-from tasks.release.pointer import Release, current
-from tasks.stage import map_in_order
-from tasks.store.artifact import ArtifactRef
-from tasks.store.store import Store
-from tasks.store.workspace import Workspace
-from tests.flows.chain import QUICK, Chain, as_config, plain
+from tests.flows.chain import QUICK, Chain
 from tests.operations.changing_folder import CANARY, ChangingFolder, Night
-from tests.tasks.chain import Listener
+from tests.operations.kills import kill_after
+from tests.operations.lines import table, tell
+from tests.operations.scratch import is_as_from_scratch
 from tests.tasks.erasure.traces import traces
 
 NUM_DOCUMENTS = 400
@@ -46,7 +33,6 @@ ERASED_EVERY = 10
 CHANGED_AT = 0.6  # of the nights
 KILLED_FRAC = 0.5
 USUAL_S = 15.0
-VECTORS_WITHIN = 1e-5
 HEAD = "| night | changed | killed after s | seconds | embedded | drift | release | then |"
 
 
@@ -108,9 +94,8 @@ class Nights:
         row.num_embedded = int(answer["metrics"].get("export/num_embedded", 0))
         if answer["drift"]["alarm"]:
             row.drift = ", ".join(answer["drift"]["raised"]) or "known"
-        assert self.is_as_from_scratch(), (
-            f"night {number}: another table than one made from scratch"
-        )
+        is_same = is_as_from_scratch(self.chain, self.folder / "scratch")
+        assert is_same, f"night {number}: another table than one made from scratch"
         if answer["proposal"]:
             row.then = self.train(answer["release"]["id"])
         if canary:
@@ -123,17 +108,8 @@ class Nights:
         usual_s = statistics.median([each.seconds for each in self.rows] or [USUAL_S])
         while self.rng.random() < KILLED_FRAC:
             after_s = self.rng.uniform(0.1, 1.0) * usual_s
-            process = subprocess.Popen(
-                self.chain.command(*command),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=plain(),
-            )
-            time.sleep(after_s)
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
+            if kill_after(self.chain, command, after_s):
                 row.killed_after_s.append(after_s)
-            process.wait()
         began_s = time.monotonic()
         answer = self.chain.answer(*command)
         row.seconds = time.monotonic() - began_s
@@ -157,70 +133,6 @@ class Nights:
         assert not found, found
         return f"{doc_id} erased"
 
-    def is_as_from_scratch(self) -> bool:
-        """Whether corpus and table have the content of those that an empty workspace gets."""
-        store = Store(Workspace.open_existing(str(self.chain.workspace)))
-        release = current(store.workspace)
-        assert release
-        assert release.corpus
-        scratch = self.folder / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)
-        corpus, export = made_from_scratch(self.texts.folder, store, release, scratch)
-        fresh, published = rows_of(scratch / export.path), rows_of(store.folder_of(release.export))
-        is_same = corpus.content_id == release.corpus.content_id
-        return is_same and is_alike(fresh, published)
-
-
-def rows_of(folder: Path) -> pa.Table:
-    """The documents of an embeddings dataset, in order."""
-    return pa.concat_tables([pq.read_table(path) for path in sorted(folder.glob("part-*.parquet"))])
-
-
-def is_alike(one: pa.Table, other: pa.Table) -> bool:
-    """Whether all columns are equal; of vectors, the last bits depend on what shared a batch."""
-    vectors = [np.array(table["embedding"].to_pylist()) for table in (one, other)]
-    plain = [table.drop_columns("embedding").replace_schema_metadata() for table in (one, other)]
-    if not plain[0].equals(plain[1]):
-        return False
-    return bool(np.abs(vectors[0] - vectors[1]).max() <= VECTORS_WITHIN)
-
-
-def made_from_scratch(
-    texts: Path, store: Store, release: Release, scratch: Path
-) -> list[ArtifactRef]:
-    """Corpus and table in a workspace that holds the embedder, what it is made of, no more."""
-    for artifact in embedder_and_roots(store, release):
-        shutil.copytree(artifact, scratch / artifact.relative_to(store.workspace.path))
-    erased = store.workspace.path / "erased"
-    if erased.exists():
-        shutil.copytree(erased, scratch / "erased")
-    config = load_config("smoke", as_config(texts, QUICK))  # the default, as of the command line
-    fresh = Store(Workspace.open(str(scratch)), warn=lambda text: None)
-    embedder = store.get("tune", release.embedder.input_id)
-    vocab = store.get("vocab", embedder.manifest.inputs["vocab"].input_id).ref
-    made: dict[str, ArtifactRef] = {"vocab": vocab, "tune": release.embedder}
-    for name in ("ingest", "export"):
-        stage, settings = load_stage(name), getattr(config, name)
-        inputs = {upstream: made[upstream] for upstream in stage.reads(settings)}
-        outcome = execute(
-            stage, settings, inputs, store=fresh, report=Listener(), map_shards=map_in_order
-        )
-        made[name] = outcome.ref
-    return [made["ingest"], made["export"]]
-
-
-def embedder_and_roots(store: Store, release: Release) -> list[Path]:
-    """The folders of the embedder and of all that it was made from, but no corpus."""
-    embedder = store.get("tune", release.embedder.input_id)
-    roots = embedder.manifest.identity.inputs.items()
-    return [embedder.path, *(store.get(*root).path for root in roots if root[0] != "ingest")]
-
-
-def tell(line: str) -> None:
-    """At once, also into a file."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Pass the nights, write the table; exit status 1 at the first that is not as it should be."""
@@ -239,8 +151,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         nights.pass_all()
     finally:
-        lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1), *(row.line() for row in nights.rows)]
-        (folder / "nights.md").write_text("\n".join(lines) + "\n", "utf-8")
+        lines = [row.line() for row in nights.rows]
+        (folder / "nights.md").write_text(table(HEAD, lines), "utf-8")
     quiet = [row for row in nights.rows if row.drift == "quiet" and not row.changed.is_other]
     tell(json.dumps({"nights": len(nights.rows), "quiet_ordinary_nights": len(quiet)}))
 

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,10 @@ import pytest
 from model.errors import ArtifactError, CorpusError, RequestError
 from tasks.embed_file import embed_file, embed_rows
 from tasks.embedder import Embedder
+from tasks.embeddings_dataset import EmbeddingsDataset
 from tasks.search import Hit, Searcher
 from tasks.store.manifest import read_manifest
+from tasks.vector_index import Block
 from tests.corpora import topic_documents
 from tests.tasks.evaluate.folders import sha256, write_corpus, write_dataset, write_embedder
 
@@ -295,3 +299,36 @@ def test_an_output_without_a_folder_and_no_file_are_wrong_requests(
         embed_file(["x"], tmp_path / "no" / "x.parquet", embedder=published.embedder)
     with pytest.raises(RequestError, match="at least one"):
         embed_file([], tmp_path / "x.parquet", embedder=published.embedder)
+
+
+class RewrittenMeanwhile(EmbeddingsDataset):
+    """A dataset of which an erasure takes out the last row of a part, after all were read once."""
+
+    def blocks(self) -> Iterator[Block]:
+        yield from super().blocks()
+        part = self._parts[0]
+        table = pq.read_table(part)
+        new = part.with_suffix(".new")
+        pq.write_table(table.slice(0, table.num_rows - 1), new)
+        new.replace(part)
+
+
+@pytest.mark.parametrize("max_exact_rows", [10, 1000])
+def test_an_erasure_meanwhile_leaves_no_index_and_no_answer(
+    published: Published, tmp_path: Path, max_exact_rows: int
+) -> None:
+    folder, index_file = tmp_path / "export", tmp_path / "search" / "x.faiss"
+    shutil.copytree(published.dataset, folder)
+    dataset = RewrittenMeanwhile.open(folder, published.embedder)
+    meant = {"max_exact_rows": max_exact_rows, "index_file": index_file}
+    searcher = Searcher(dataset, published.embedder, published.corpus, **meant)
+    for _ in range(2):  # what it holds is old, so it does not answer later either
+        with pytest.raises(ArtifactError, match="rewritten or deleted while it was searched"):
+            searcher.like_texts(["ship"], 60)
+    assert not list(tmp_path.glob("search/*"))
+    again = Searcher.open(
+        dataset=folder, embedder=published.embedder, corpus=published.corpus, **meant
+    )
+    [hits] = again.like_texts(["ship"], 60)
+    assert len(hits) <= 59
+    assert index_file.exists() == (max_exact_rows == 10)

@@ -11,6 +11,7 @@ from tasks.release.switches import (
     render_switch,
     way_back,
     withdrawn,
+    withdrawn_embedders,
 )
 from tasks.store.errors import FormatError
 
@@ -73,6 +74,26 @@ def test_what_was_rolled_back_from_is_withdrawn_until_it_is_published() -> None:
     assert set(withdrawn(switches(*moves[:3], rollbacks=(3,)))) == {2}
     assert withdrawn(switches(*moves, rollbacks=(3,))) == {}
     assert withdrawn(switches(*moves[:2])) == {}
+
+
+@pytest.mark.parametrize(
+    ("moves", "rollbacks", "gone"),
+    [
+        ([(None, 1), (1, 2), (2, 3)], (), {}),
+        ([(None, 1), (1, 2), (2, 3), (3, 2)], (4,), {}),  # another table of the same embedder
+        ([(None, 1), (1, 2), (2, 3), (3, 2), (2, 1)], (4, 5), {"b": 2}),
+        ([(None, 1), (1, 2), (2, 3), (3, 1)], (4,), {"b": 3}),
+        ([(None, 1), (1, 2), (2, 3), (3, 1), (1, 2)], (4, 5), {"a": 1}),  # brought back by another
+        ([(None, 1), (1, 2), (2, 1), (1, 3)], (3,), {}),  # published again
+        ([(None, 1), (1, 2), (2, 1), (1, 9)], (3,), {"b": 2}),  # by one that is not known
+    ],
+)
+def test_an_embedder_is_withdrawn_by_going_back_to_another(
+    moves: list[Move], rollbacks: tuple[int, ...], gone: dict[str, int]
+) -> None:
+    embedders = {1: "a", 2: "b", 3: "b"}
+    found = withdrawn_embedders(switches(*moves, rollbacks=rollbacks), embedders)
+    assert {embedder: switch.before for embedder, switch in found.items()} == gone
 
 
 def test_a_switch_is_read_as_it_was_written_and_damage_is_named() -> None:

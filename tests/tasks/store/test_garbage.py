@@ -82,6 +82,34 @@ def test_of_refreshes_the_newest_that_published_counts_and_the_chain_before(stor
     assert upstream.path.exists()
 
 
+def test_the_corpus_that_drift_was_judged_on_last_stays(store: Store) -> None:
+    """However many nights bring too few documents to judge, and whatever was refused since."""
+    corpora = [make(store, identity_of("ingest", night=night)) for night in range(4)]
+    told = {"drift": {"measures": [{"measure": "masked_loss", "value": 2.0}]}, "published": True}
+    few = {"drift": {"measures": []}, "published": True}
+    refreshed(store, "before", 500, corpora[0], **told)
+    refreshed(store, "judged", 400, corpora[1], **told)
+    refused = {"flow": "pipeline", "until": None, "refused": {"against": 1, "reasons": ["no"]}}
+    refreshed(store, "chain", 300, corpora[2], **refused)
+    refreshed(store, "few", 200, corpora[2], **few)
+    refreshed(store, "fewer", 100, corpora[3], **few)
+    assert collected(store, keep_releases=0) == {corpora[0].path}
+    refreshed(store, "trained", 50, corpora[3], flow="pipeline", until=None, release={"id": 2})
+    assert collected(store, keep_releases=0) == {each.path for each in corpora[:3]}
+
+
+def test_the_lease_goes_with_the_last_of_its_request(store: Store) -> None:
+    """Or a workspace that is refreshed every night keeps one for each artifact there ever was."""
+    identity = identity_of(k=1)
+    first = make(store, identity)
+    place = store.workspace.leases / "vocab" / first.ref.input_id
+    assert place.is_dir()
+    assert collected(store, dry_run=False) == {first.path}
+    assert not place.exists()
+    assert make(store, identity).ref == first.ref
+    assert [path.name for path in place.iterdir()] == ["000001.json"]
+
+
 def test_bytes_are_those_of_the_files(store: Store) -> None:
     artifact = make(store, identity_of())
     ((path, size),) = store.collect_garbage(older_than_days=0)
