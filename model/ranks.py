@@ -5,9 +5,11 @@ Each process is a rank. All ranks call the same methods in the same order.
 
 import gc
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
@@ -78,16 +80,22 @@ ALONE = Ranks()
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
+def joined(device: torch.device, meeting: Path | None = None) -> Iterator[Ranks]:
     """The ranks that the variables of `torch.distributed.run` tell of, joined until the end.
 
     Args:
         device: where this rank's model is; sums of GPU tensors go over NCCL, others over gloo.
             On a GPU it must be the current device.
+        meeting: a file that is not there yet, by which the ranks of one machine find each other;
+            without it at the address that the variables tell, where torch listens to everybody.
     """
     # DistributedDataParallel loads it; loaded while the group exists, it keeps it from ending.
     importlib.import_module("torch._dynamo")
-    distributed.init_process_group(BACKENDS[device.type])
+    rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    store = distributed.FileStore(str(meeting), num_ranks) if meeting else None
+    distributed.init_process_group(
+        BACKENDS[device.type], store=store, rank=rank, world_size=num_ranks
+    )
     try:
         yield Ranks(rank=distributed.get_rank(), num_ranks=distributed.get_world_size())
     finally:

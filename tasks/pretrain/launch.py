@@ -17,7 +17,9 @@ must be installed in the same version. HOST is one of the machines.
 
 import os
 import shlex
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -70,8 +72,14 @@ def train_in_processes(context: StageContext, should_stop: Callable[[], bool]) -
     """
     config: PretrainConfig = context.config
     _refuse_too_many(config)
+    with tempfile.TemporaryDirectory(prefix="corpusmith-") as meeting:
+        return _train(context, Path(meeting), should_stop)
+
+
+def _train(context: StageContext, meeting: Path, should_stop: Callable[[], bool]) -> Metrics:
+    config: PretrainConfig = context.config
     folder = context.output.absolute() / LAUNCH_FOLDER
-    command = _prepare(context, folder)
+    command = _prepare(context, folder, meeting)
     if config.num_nodes > 1:
         context.report.message(
             f"waiting at {config.rendezvous} for {config.num_nodes} machines; on each other one "
@@ -107,16 +115,19 @@ def _refuse_too_many(config: PretrainConfig) -> None:
         )
 
 
-def _prepare(context: StageContext, folder: Path) -> list[str]:
-    """Writes the request and an empty file of events; returns the command that serves it."""
+def _prepare(context: StageContext, folder: Path, meeting: Path) -> list[str]:
+    """Writes the request and an empty file of events; returns the command that serves it.
+
+    On one machine all meet by files in `meeting`: torch's store listens to every network, also
+    where it is told an address, and reads what strangers send it with pickle.
+    """
     folder.mkdir(exist_ok=True)
     (folder / EVENTS_FILE).touch()
     LaunchRequest.of(context, folder / EVENTS_FILE).write(folder / REQUEST_FILE)
     config: PretrainConfig = context.config
-    meeting = ["--standalone", "--local-addr=127.0.0.1"]
-    if config.num_nodes > 1:
-        meeting = ["--rdzv-backend=c10d", f"--rdzv-endpoint={config.rendezvous}"]
-        meeting.append(f"--rdzv-id={context.output.absolute().name}")
+    endpoint, alone = config.rendezvous, []
+    if config.num_nodes == 1:
+        endpoint, alone = str(meeting / "agents"), [str(meeting)]
     return [
         *OWN_STORE,
         *(sys.executable, "-m", "torch.distributed.run", f"--nnodes={config.num_nodes}"),
@@ -124,14 +135,25 @@ def _prepare(context: StageContext, folder: Path) -> list[str]:
         f"--max-restarts={config.max_restarts}",
         "--monitor-interval=0.1",
         f"--shutdown-timeout={int(STOP_GRACE_S)}",
-        *meeting,
-        *("-m", "tasks.pretrain.rank", str(folder / REQUEST_FILE)),
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={endpoint}",
+        f"--rdzv-id={context.output.absolute().name}",
+        *(["--rdzv-conf=store_type=file", "--local-addr=127.0.0.1"] if alone else []),
+        *("-m", "tasks.pretrain.rank", str(folder / REQUEST_FILE), *alone),
     ]
 
 
 def _environment(config: PretrainConfig) -> dict[str, str]:
     threads = threads_per_process(num_processes(config))
-    return {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    own = {"OMP_NUM_THREADS": str(threads)}
+    if config.num_nodes == 1:
+        own["GLOO_SOCKET_IFNAME"] = loopback_interface()
+    return {**os.environ, **own}
+
+
+def loopback_interface() -> str:
+    """The name by which this machine calls the network that ends in it."""
+    return next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 
 
 def _follow(

@@ -1,4 +1,6 @@
-"""One of the processes that train together: ``torchrun … -m tasks.pretrain.rank REQUEST.json``.
+"""One of the processes that train together: ``torchrun … -m tasks.pretrain.rank REQUEST [FOLDER]``.
+
+Those of one machine find each other by files in the folder, those of several by an address.
 
 The first one speaks for all, through the file of events that the request names. Errors that
 would come again end the run: they are written there, and every process that finds one ends.
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     with ExitStack() as stack:  # what went wrong is told before the ranks take leave
         try:
-            _train(request, events, gone, stack)
+            _train(request, _meeting(arguments[1:]), events, gone, stack)
         except TrainingInterrupted:
             pass
         except CorpusmithError as error:
@@ -49,13 +51,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _meeting(folders: Sequence[str]) -> Path | None:
+    """A file of this start's own: ranks that start again must not find those before them."""
+    start = os.environ["TORCHELASTIC_RESTART_COUNT"]
+    return next((Path(folder) / f"ranks-{start}" for folder in folders), None)
+
+
 def _train(
-    request: LaunchRequest, events: EventWriter, gone: threading.Event, stack: ExitStack
+    request: LaunchRequest,
+    meeting: Path | None,
+    events: EventWriter,
+    gone: threading.Event,
+    stack: ExitStack,
 ) -> None:
     torch.set_num_threads(threads_per_process(int(os.environ["LOCAL_WORLD_SIZE"])))
     hold_threads_steady()
     device = _device(request)
-    ranks = stack.enter_context(joined(device))
+    ranks = stack.enter_context(joined(device, meeting))
     if device.type == "cpu":
         stack.enter_context(keep_freed_memory())
     termination = stack.enter_context(deferred_termination())

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,16 @@ def ranks(starter: int | None = None) -> list[psutil.Process]:
     ]
 
 
+def listened_at() -> set[str]:
+    """The addresses at which processes below this one wait to be called."""
+    connections = [
+        each
+        for process in psutil.Process().children(recursive=True)
+        for each in process.net_connections("inet")
+    ]
+    return {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+
+
 def command_of(process: psutil.Process) -> list[str]:
     """Nothing for one that has ended, whether somebody has taken note of it or not."""
     try:
@@ -125,7 +136,13 @@ def test_two_processes_learn_as_one(
 def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
     root: Path, tmp_path: Path
 ) -> None:
-    listener = AtStep(30, lambda: ranks()[-1].kill())
+    listening: set[str] = set()
+
+    def look_and_kill() -> None:
+        listening.update(listened_at())
+        ranks()[-1].kill()
+
+    listener = AtStep(30, look_and_kill)
     metrics = pretrain(root, tmp_path / "out", listener, **TWO)
     assert "start again after step 25" in listener.warnings[0]
     assert len(listener.warnings) == 1
@@ -135,6 +152,8 @@ def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
     reported = [(step, *values) for step, values in listener.measured]
     assert len(set(reported)) == len(reported)
     assert digests(tmp_path / "out") == digests(root / "together")
+    assert listening <= {"127.0.0.1"}, "strangers are heard"
+    assert not list(Path(tempfile.gettempdir()).glob("corpusmith-*/ranks-*"))
 
 
 def test_stopped_by_a_signal_it_goes_on_in_one_process(
