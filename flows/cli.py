@@ -3,19 +3,27 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from flows.parser import parse
 from model.errors import CorpusmithError, RequestError
 from tasks.redaction import without_secrets
+from tasks.visible_text import visible
 
 # What libraries say that raise other errors than MemoryError.
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "can't start new thread")
+# What the system says of a disk that may only be read; libraries pass it on in errors of their own.
+_READ_ONLY = "Read-only file system"
+
+_MAX_CHARACTERS = 4000  # of a line that may quote what it complains of
+
+_CONTROLS = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
@@ -59,9 +67,15 @@ def _run(given: Sequence[str]) -> None:
     command = command_of(options.command)
     if options.json:
         with stdout_for_answer() as stdout:
-            stdout.write(json.dumps(command.answer(options), ensure_ascii=False) + "\n")
+            stdout.write(_json_line(command.answer(options)))
     else:
         command.show(command.answer(options))
+
+
+def _json_line(answer: dict[str, Any]) -> str:
+    """JSON escapes control characters below 32 only; terminals act on those above 126, too."""
+    line = json.dumps(answer, ensure_ascii=False) + "\n"
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 @contextlib.contextmanager
@@ -87,7 +101,9 @@ def _explain(error: BaseException, *, debug: bool) -> int:
     if debug:
         sys.stderr.write(without_secrets("".join(traceback.format_exception(error))))
     status, line = _verdict(error)
-    sys.stderr.write(f"corpusmith: {without_secrets(line)}\n")
+    shown = without_secrets(line)
+    shown = shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…"
+    sys.stderr.write(f"corpusmith: {visible(shown)}\n")
     return status
 
 
@@ -107,5 +123,10 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         return FAILED, (
             f"out of memory ({first or name}): end other programs or raise the limit, then run the "
             "same command again to go on"
+        )
+    if _READ_ONLY in str(error):
+        return FAILED, (
+            f"{first}: have its disk made writable (systems stop writing to one that has errors), "
+            "then run the same command again to go on"
         )
     return FAILED, f"{name}: {first}: run again with --debug and report it if it stays"

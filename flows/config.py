@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from model.errors import RequestError
+from model.json_files import read_text
 from tasks.drift.config import DriftConfig
 from tasks.evaluate.config import EvaluateConfig
 from tasks.export.config import ExportConfig
@@ -23,6 +25,9 @@ from tasks.tune.config import TuneConfig, refuse_layer_above
 from tasks.vocab.config import VocabConfig
 
 INLINE = "inline"
+
+_MAX_BYTES = 2**20
+_SHOWN_CHARACTERS = 200
 
 _DASK = re.compile(r"local:[1-9][0-9]{0,2}|(tcp|tls)://[^\s/@]+:[0-9]+")
 _ADDRESS = re.compile(r"(\w://)[^\s\"']*")
@@ -163,7 +168,12 @@ def load_config(source: str, overrides: Mapping[str, Mapping[str, Any]]) -> Pipe
     """
     values = _read_toml(source)
     for section, settings in overrides.items():
-        values.setdefault(section, {}).update(settings)
+        if not isinstance(values.setdefault(section, {}), dict):
+            raise RequestError(
+                f"{section} in {source} is no table of settings: write [{section}] there and a "
+                "line for each key below it"
+            )
+        values[section].update(settings)
     return validate(values, where=source)
 
 
@@ -203,7 +213,7 @@ def _read_toml(source: str) -> dict[str, Any]:
     if source in presets():
         text = (resources.files("deployments") / "configs" / f"{source}.toml").read_text("utf-8")
     elif path.is_file():
-        text = _read_text(path)
+        text = _text_of(path)
     else:
         names = ", ".join(presets())
         raise RequestError(
@@ -211,14 +221,16 @@ def _read_toml(source: str) -> dict[str, Any]:
         )
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # of TOML, or of a number with thousands of digits
         raise RequestError(f"config {source} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise RequestError(f"config {source} is nested too deep: write plain tables") from None
 
 
-def _read_text(path: Path) -> str:
+def _text_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return read_text(path, _MAX_BYTES)
+    except (OSError, ValueError) as error:
         raise RequestError(f"config {path} cannot be read: {error}") from None
 
 
@@ -233,4 +245,5 @@ def _first_problem(error: ValidationError, where: str) -> str:
 
 def _shown(value: Any) -> str:
     """A wrong value; of an address only how it begins, as the path of a webhook is a secret."""
-    return _ADDRESS.sub(r"\1...", repr(value))
+    shown = _ADDRESS.sub(r"\1...", repr(value))
+    return textwrap.shorten(shown, _SHOWN_CHARACTERS, placeholder="…")

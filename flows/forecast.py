@@ -7,7 +7,6 @@ from typing import Any
 
 from prefect import flow, tags
 from prefect.runtime import flow_run
-from rich.console import Console
 
 from flows import stages
 from flows.config import PipelineConfig
@@ -16,6 +15,7 @@ from flows.links import flow_run_tags
 from flows.perform import perform_stage, run_name
 from flows.pipeline import describe, pipeline
 from flows.session import Session, session
+from flows.terminal import Terminal
 from model.errors import CorpusError
 from tasks.forecast.config import SHARES, ForecastConfig
 from tasks.forecast.stage import ANSWER, FORECAST, REPORT, TABLE
@@ -78,7 +78,7 @@ def at_share(config: PipelineConfig, share: float) -> PipelineConfig:
 
 def _run_share(config: PipelineConfig, share: float, workspace: str) -> dict[str, Any]:
     named = f"{Fraction(share)} of the training text"
-    Console(stderr=True).print(f"forecast: {named}", markup=False, highlight=False)
+    Terminal(stderr=True).say(f"forecast: {named}")
     try:
         record: dict[str, Any] = pipeline(at_share(config, share), workspace, until=_EVALUATE)
     except CorpusError as error:

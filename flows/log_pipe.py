@@ -15,12 +15,13 @@ import threading
 from functools import cache
 
 from prefect.logging.handlers import PrefectConsoleHandler
-from rich.console import Console
+
+from flows.terminal import Terminal
 
 _STDOUT, _STDERR = 1, 2
 
 
-class PatientConsole(Console):
+class PatientConsole(Terminal):
     """A console that falls silent where rich would end the process: when its reader is gone."""
 
     def on_broken_pipe(self) -> None:

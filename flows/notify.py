@@ -13,13 +13,13 @@ from prefect.blocks.core import Block
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
-from rich.console import Console
 
 from flows.failure import failure_of
 from flows.harmless import harmless
 from flows.links import flow_run_page
 from flows.session import Session
 from flows.show import headline
+from flows.terminal import Terminal
 from model.errors import RequestError
 from tasks.release.release import Release
 
@@ -61,7 +61,7 @@ def tell_of_failure(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) 
 
     def warn(text: str) -> None:
         flow_run_logger(flow_run, flow).warning(text)
-        Console(stderr=True).print(text, style="yellow", markup=False, highlight=False)
+        Terminal(stderr=True).say(text, style="yellow")
 
     name = (state.name or "failed").lower()
     with harmless(f"notify.block {block} was not told of the failure", warn):

@@ -14,6 +14,7 @@ from prefect.artifacts import (
 from prefect.runtime import flow_run
 
 from flows.harmless import harmless
+from flows.markdown import code
 from flows.session import Session
 from flows.show import headline
 from tasks.execute import Outcome
@@ -47,7 +48,9 @@ class StagePages:
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Show a table of the stage's own."""
         with self._harmless(name):
-            create_table_artifact(table=[dict(row) for row in rows], key=f"{self._stage}-{name}")
+            create_table_artifact(
+                table=[shown_row(row) for row in rows], key=f"{self._stage}-{name}"
+            )
 
     def finish(self, outcome: Outcome) -> None:
         """Show what the stage has made: a summary, all its measures, and that it is done."""
@@ -76,6 +79,12 @@ class StagePages:
         return harmless(f"{self._stage}: {what} could not be shown in Prefect", self._run.warn)
 
 
+def shown_row(row: Mapping[str, object]) -> dict[str, object]:
+    """The row with its texts, which may be names of anybody's files, as code: Prefect's page would
+    take them for Markdown and load what they link to."""
+    return {name: code(value) if isinstance(value, str) else value for name, value in row.items()}
+
+
 def summary(stage: str, outcome: Outcome, run: Session) -> str:
     """The stage's result in Markdown: numbers and names only, no word of any document."""
     done = "found as it was" if outcome.reused else "made"
@@ -90,5 +99,5 @@ def summary(stage: str, outcome: Outcome, run: Session) -> str:
         lines.append(f"- {told}")
     lines.append(f"- from where: `corpusmith lineage {outcome.ref.path}`")
     if not run.tracker.is_served:
-        lines.append(f"- in MLflow: `corpusmith ui --workspace {run.workspace.location}`")
+        lines.append("- in MLflow: " + code(f"corpusmith ui --workspace {run.workspace.location}"))
     return "\n".join([lines[0], "", lines[1], "", *lines[2:]]) + "\n"

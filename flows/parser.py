@@ -1,6 +1,7 @@
 """The commands and their options."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -23,6 +24,9 @@ STAGE_HELP = {
 }
 
 
+_BROKEN = re.compile("[\ud800-\udfff]")  # bytes that are no UTF-8 become such
+
+
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise RequestError(f"{message}: `{self.prog} --help` shows what can be said")
@@ -36,7 +40,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     options, unknown = build_parser().parse_known_args(normalise(arguments))
     refuse_unknown(unknown)
+    _refuse_broken_text(options)
     return options
+
+
+def _refuse_broken_text(options: argparse.Namespace) -> None:
+    """Names of files may be any bytes; what is looked up in documents is text."""
+    for name in ("words", "like", "where", "left", "right"):
+        given = getattr(options, name, None) or ""
+        for text in [given] if isinstance(given, str) else given:
+            if _BROKEN.search(text):
+                raise RequestError(f"{text!r} is no UTF-8 text: set the terminal to UTF-8")
 
 
 def build_parser() -> argparse.ArgumentParser:

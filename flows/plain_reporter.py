@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
+from flows.terminal import Terminal
 
 
 class PlainReporter:
@@ -10,7 +10,7 @@ class PlainReporter:
 
     def __init__(self) -> None:
         """Nothing said yet."""
-        self._console = Console(stderr=True, soft_wrap=True)
+        self._console = Terminal(stderr=True, soft_wrap=True)
 
     def metrics(self, values: Mapping[str, float], *, step: int | None = None) -> None:
         """Not shown."""
@@ -26,8 +26,8 @@ class PlainReporter:
 
     def message(self, text: str) -> None:
         """Say one line."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.say(text)
 
     def warning(self, text: str) -> None:
         """Say one line that must not be missed."""
-        self._console.print(text, style="yellow", markup=False, highlight=False)
+        self._console.say(text, style="yellow")

@@ -192,7 +192,7 @@ def _tell(told: Told, config: PipelineConfig, run: Session) -> None:
     if not proposal:
         since = found["quiet_since"]
         known = f"; known since run {since}, whose embedder was no better" if since else ""
-        run.console.print(f"{found['says']}{known}", markup=False, highlight=False)
+        run.console.say(f"{found['says']}{known}")
         return
     for line in proposal_lines(told):
         run.warn(line)

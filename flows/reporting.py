@@ -4,14 +4,15 @@ import time
 from collections.abc import Mapping, Sequence
 
 from prefect.logging import get_run_logger
-from rich.console import Console
 from rich.live import Live
 
 from flows.pages import StagePages
 from flows.progress_line import ProgressLine
+from flows.terminal import Terminal
 from model.errors import CorpusmithError
 from tasks.tracking import StageTrack
 from tasks.tracking.examples import Examples
+from tasks.visible_text import visible
 
 LINE_SECONDS = 10.0  # between two lines of progress where there is no terminal
 
@@ -31,7 +32,7 @@ class StageReporter:
         self,
         stage: str,
         track: StageTrack,
-        console: Console,
+        console: Terminal,
         examples: Examples | None = None,
         pages: StagePages | None = None,
     ) -> None:
@@ -71,18 +72,18 @@ class StageReporter:
             self.warning(f"{name} could not be shown: {error}")
 
     def message(self, text: str) -> None:
-        self._console.print(f"{self._stage}: {text}", markup=False, highlight=False)
-        self._log.info(text)
+        self._console.say(f"{self._stage}: {text}")
+        self._log.info(visible(text))
 
     def warning(self, text: str) -> None:
-        self._console.print(f"{self._stage}: {text}", style="yellow", markup=False)
-        self._log.warning(text)
+        self._console.say(f"{self._stage}: {text}", style="yellow")
+        self._log.warning(visible(text))
 
 
 class _Progress:
     """The line of progress: live on a terminal, printed now and then elsewhere."""
 
-    def __init__(self, stage: str, console: Console) -> None:
+    def __init__(self, stage: str, console: Terminal) -> None:
         self._console = console
         self._line = ProgressLine(stage)
         self._live: Live | None = None
@@ -97,7 +98,7 @@ class _Progress:
             self._begin_live()
         elif time.monotonic() - self._last_line_s >= LINE_SECONDS:
             self._last_line_s = time.monotonic()
-            self._console.print(self._line.plain, markup=False, highlight=False)
+            self._console.say(self._line.plain)
 
     def close(self) -> None:
         if self._live:

@@ -12,11 +12,11 @@ from typing import Any
 
 from prefect.runtime import deployment
 from pydantic import BaseModel, ConfigDict
-from rich.console import Console
 
 from flows.dask_cluster import DaskWorkers
 from flows.links import Links
 from flows.log_pipe import PatientConsole, outlive_reader
+from flows.terminal import Terminal
 from model.errors import CorpusmithError, RequestError
 from tasks.execute import Outcome
 from tasks.store.remote.location import is_remote
@@ -69,7 +69,7 @@ class Session:
     workspace: Workspace
     store: Store
     tracker: Tracker
-    console: Console
+    console: Terminal
     may_quote: bool
     links: Links
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Session:
 
     def warn(self, text: str) -> None:
         """Say one line that must not be missed."""
-        self.console.print(text, style="yellow", markup=False, highlight=False)
+        self.console.say(text, style="yellow")
 
 
 @contextlib.contextmanager
@@ -217,10 +217,10 @@ def _open(
     console = PatientConsole(stderr=True, soft_wrap=True)
 
     def warn(text: str) -> None:
-        console.print(text, style="yellow", markup=False, highlight=False)
+        console.say(text, style="yellow")
 
     def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False)
+        console.say(text)
 
     store = Store(workspace, warn=warn, say=say)
     run_id = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"

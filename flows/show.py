@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.terminal import Terminal
 from tasks.system_names import is_layer
+from tasks.visible_text import visible
 
 Answer = dict[str, Any]
 
@@ -34,7 +35,7 @@ FIRST_MEASURES = frozenset({"recall_at_1", "accuracy", "spearman", "ndcg_at_10"}
 
 def run(answer: Answer) -> None:
     """Artifacts, scores beside their baselines, where to look, and example searches."""
-    console = Console()
+    console = Terminal()
     console.print(_artifact_table(answer))
     if "scores" in answer:
         console.print(_score_table(answer["scores"]))
@@ -45,35 +46,37 @@ def run(answer: Answer) -> None:
         against = refused["against"]
         console.print(f"not published: release {against} stays current", style="bold yellow")
         for reason in refused["reasons"]:
-            console.print(f"  {reason}", markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(f"  {reason}"), markup=False, highlight=False, soft_wrap=True)
 
 
 def search(answer: Answer) -> None:
     """Each hit with its score, its id and the passage that fits best, on one line."""
-    console = Console()
+    console = Terminal()
     like = answer.get("like")
     asked = f"like {like}" if like is not None else f'"{answer["query"]}"'
     where = "".join(f" where {condition}" for condition in answer.get("where", []))
-    console.print(f"search {asked}{where}", style="bold", markup=False)
+    console.say(f"search {asked}{where}", style="bold")
     for hit in answer["hits"]:
         passage = " ".join((hit["text"] or "").split())
         line = f"  {hit['score']:.3f}  {hit['title'] or hit['doc_id']}  "
-        console.print(Text(line + passage), no_wrap=True, overflow="ellipsis", crop=True)
+        console.print(Text(visible(line + passage)), no_wrap=True, overflow="ellipsis", crop=True)
     if not answer["hits"]:
         console.print("  no document is such")
 
 
 def explain(answer: Answer) -> None:
     """The cosine as a sum over pairs of words, then the words of each document."""
-    console = Console()
+    console = Terminal()
     pairs = answer["pairs"][: answer["k"]]
     rest = answer["other_pairs"] + sum(pair["term"] for pair in answer["pairs"][answer["k"] :])
     table = Table(title="cosine of two documents", title_justify="left", box=None)
     for name in (answer["left"], answer["right"]):
-        table.add_column(Text(name), overflow="fold")
+        table.add_column(Text(visible(name)), overflow="fold")
     table.add_column("term", justify="right")
     for pair in pairs:
-        table.add_row(Text(pair["left"]), Text(pair["right"]), f"{pair['term']:.5f}")
+        table.add_row(
+            Text(visible(pair["left"])), Text(visible(pair["right"])), f"{pair['term']:.5f}"
+        )
     table.add_row(Text("[CLS] and [SEP]"), "with all", f"{answer['special_tokens']:.5f}")
     table.add_row("all other pairs", "", f"{rest:.5f}")
     table.add_row("cosine", "", f"{answer['cosine']:.5f}", style="bold")
@@ -84,7 +87,7 @@ def explain(answer: Answer) -> None:
 
 def plan(answer: Answer) -> None:
     """Stage by stage: reuse or run, what it is expected to cost, and why; or the forecast."""
-    console = Console()
+    console = Terminal()
     if "forecast" in answer:
         _forecast(answer, console)
         return
@@ -97,12 +100,12 @@ def plan(answer: Answer) -> None:
     console.print(table)
     console.print(_totals(answer["totals"]), highlight=False)
     for reason in (reason for stage in answer["stages"] for reason in stage.get("why", [])):
-        console.print(reason, style="yellow", markup=False, highlight=False)
+        console.say(reason, style="yellow")
 
 
 def embed(answer: Answer) -> None:
     """How many documents went where; without a file a table, or JSON lines past a terminal."""
-    console = Console()
+    console = Terminal()
     if "path" in answer:
         console.print(f"{answer['num_documents']} documents embedded into {answer['path']}")
     elif console.is_terminal:
@@ -114,39 +117,39 @@ def embed(answer: Answer) -> None:
 
 def lineage(answer: Answer) -> None:
     """The chain, nearest first, down to the source files."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     for link in answer["chain"]:
         gone = "" if link["present"] else "  (no longer here)"
         inputs = ", ".join(link["inputs"])
         reads = f"  <- {inputs}" if inputs else ""
-        console.print(f"{link['path']}{reads}{gone}", markup=False, highlight=False)
+        console.say(f"{link['path']}{reads}{gone}")
         if erased := link.get("erased"):
             learned = ", which it learned from" if erased["learned"] else ""
             line = f"    {erased['num_documents']} documents erased since{learned}"
-            console.print(line, style="yellow", markup=False, highlight=False)
+            console.say(line, style="yellow")
         for name, sha256 in link.get("sources", [])[:MAX_SOURCES]:
-            console.print(f"    {name}  {sha256[:12]}", markup=False, highlight=False)
+            console.say(f"    {name}  {sha256[:12]}")
         if len(link.get("sources", [])) > MAX_SOURCES:
             more = len(link["sources"]) - MAX_SOURCES
-            console.print(f"    and {more} more source files", markup=False)
+            console.say(f"    and {more} more source files")
 
 
 def verify(answer: Answer) -> None:
     """That all is well, and what was erased; problems are an error of the command."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     console.print(f"{answer['artifacts']} artifacts, every file as its manifest says")
     for each in answer["erased"]:
         done = "is not finished: `corpusmith erase --yes` ends it" if each["is_pending"] else ""
         what = f"{each['num_files']} files rewritten" if each["num_files"] else "marked"
         line = f"{each['path']}: {each['num_documents']} documents erased, {what}"
-        console.print(f"{line}; {done}" if done else line, markup=False, highlight=False)
+        console.say(f"{line}; {done}" if done else line)
 
 
 def gc(answer: Answer) -> None:
     """What goes, or would go."""
-    console = Console()
+    console = Terminal()
     for each in answer["paths"]:
-        console.print(f"{each['bytes'] / 1e6:9.1f} MB  {each['path']}", markup=False)
+        console.say(f"{each['bytes'] / 1e6:9.1f} MB  {each['path']}")
     total = sum(each["bytes"] for each in answer["paths"]) / 1e6
     done = "deleted" if answer["deleted"] else "would be deleted with --yes"
     console.print(f"{len(answer['paths'])} folders, {total:.1f} MB {done}")
@@ -154,17 +157,17 @@ def gc(answer: Answer) -> None:
 
 def doctor(answer: Answer, *, to_stderr: bool = False) -> None:
     """Each check with its finding."""
-    console = Console(stderr=to_stderr, soft_wrap=True)
+    console = Terminal(stderr=to_stderr, soft_wrap=True)
     marks = {"ok": "ok  ", "warning": "WARN", "failed": "FAIL"}
     styles = {"ok": None, "warning": "yellow", "failed": "red"}
     for check in answer["checks"]:
         line = f"{marks[check['state']]} {check['name']}: {check['finding']}"
-        console.print(line, style=styles[check["state"]], markup=False, highlight=False)
+        console.say(line, style=styles[check["state"]])
 
 
 def deploy(answer: Answer) -> None:
     """What the server has now, and how to start workers; or only where the file lies."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     if "deployments" not in answer:
         sys.stdout.write(f"{answer['prefect_file']}\n")
         return
@@ -175,17 +178,17 @@ def deploy(answer: Answer) -> None:
             for plan in each["schedules"]
         ]
         line = f"{each['name']:<20} pool {each['pool']:<5} {'; '.join(schedules)}"
-        console.print(line.rstrip(), markup=False, highlight=False)
+        console.say(line.rstrip())
     console.print("on each worker, one of:")
     for command in answer["workers"]:
-        console.print(f"  {command}", markup=False, highlight=False)
+        console.say(f"  {command}")
 
 
 def nothing(answer: Answer) -> None:
     """For commands that have said everything while they ran."""
 
 
-def _forecast(answer: Answer, console: Console) -> None:
+def _forecast(answer: Answer, console: Terminal) -> None:
     """Scores on parts of the text and what is foretold of all of it, then what that says."""
     names = [str(Fraction(share)) for share in answer["shares"]]
     table = Table(title="recall@1 by share of the text", title_justify="left", box=None)
@@ -202,20 +205,20 @@ def _forecast(answer: Answer, console: Console) -> None:
         table.add_row(Text(row["label"]), *values, interval, at, style=style)
     console.print(table)
     for sentence in answer["verdicts"]:
-        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(sentence), markup=False, highlight=False, soft_wrap=True)
     console.print(f"report  {answer['report']}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _word_table(doc_id: str, words: Sequence[Answer], num_shown: int) -> Table:
     """What each word of a document adds with all of the other document; adds up to the cosine."""
-    table = Table(title=Text(doc_id), title_justify="left", box=None)
+    table = Table(title=Text(visible(doc_id)), title_justify="left", box=None)
     for column in ("word", "times", "term"):
         table.add_column(column, justify="left" if column == "word" else "right")
     special = [word for word in words if not word["num_occurrences"]]
     own = [word for word in words if word["num_occurrences"]]
     for word in [*own[:num_shown], *special]:
         times = str(word["num_occurrences"] or "")
-        table.add_row(Text(word["word"]), times, f"{word['term']:.5f}")
+        table.add_row(Text(visible(word["word"])), times, f"{word['term']:.5f}")
     if rest := own[num_shown:]:
         table.add_row(f"{len(rest)} others", "", f"{sum(word['term'] for word in rest):.5f}")
     return table
@@ -230,7 +233,7 @@ def _vector_table(documents: Sequence[Answer]) -> Table:
         shown = " ".join(f"{number:+.3f}" for number in vector[:MAX_NUMBERS])
         more = f" … ({len(vector)} numbers)"
         table.add_row(
-            Text(row["doc_id"]), str(row["n_tokens"]), str(row["n_windows"]), shown + more
+            Text(visible(row["doc_id"])), str(row["n_tokens"]), str(row["n_windows"]), shown + more
         )
     return table
 

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from flows.terminal import Terminal
 
 Answer = dict[str, Any]
 
@@ -13,10 +14,10 @@ MAX_NAMED = 20  # ids; --json has them all
 
 def erase(answer: Answer) -> None:
     """What goes, or went, and from where; then what is out of reach."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
 
     def say(text: str, style: str | None = None) -> None:
-        console.print(text, style=style, markup=False, highlight=False)
+        console.say(text, style=style)
 
     done = answer["erased"]
     say(f"{'erased' if done else 'would be erased'}: {_named(answer['doc_ids'])}")

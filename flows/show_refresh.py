@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from flows import show
+from flows.terminal import Terminal
 
 Answer = dict[str, Any]
 
@@ -14,17 +14,17 @@ Answer = dict[str, Any]
 def refresh(answer: Answer) -> None:
     """What was made, the release, the measures of drift, and what is proposed."""
     show.run(answer)
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     release, drift, proposal = answer["release"], answer["drift"], answer["proposal"]
     done = "is published" if answer["published"] else "stays"
-    console.print(f"release     {release['id']} {done}", markup=False, highlight=False)
+    console.say(f"release     {release['id']} {done}")
     if drift["measures"]:
         console.print(_measures(drift["measures"]))
-    console.print(f"drift       {drift['says']}", markup=False, highlight=False)
+    console.say(f"drift       {drift['says']}")
     if proposal:
         ending = proposal["refused"] or f"started, run {proposal.get('run_id', 'unknown')}"
         line = f"proposal    train on all documents ({ending})"
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.say(line, style="yellow")
 
 
 def _measures(rows: list[Answer]) -> Table:

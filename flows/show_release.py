@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from flows.terminal import Terminal
+from tasks.visible_text import visible
 
 Answer = dict[str, Any]
 
@@ -23,10 +25,10 @@ _ALIGNED = {  # what a consumer asks first; --json has the rest
 def release(answer: Answer) -> None:
     """The answer to any of its actions."""
     shown = {"list": _list, "compare": _compare, "rollback": _rollback, "align": _align}
-    shown[answer["action"]](answer, Console(soft_wrap=True))
+    shown[answer["action"]](answer, Terminal(soft_wrap=True))
 
 
-def _list(answer: Answer, console: Console) -> None:
+def _list(answer: Answer, console: Terminal) -> None:
     """Every release, newest first, the current one marked; then every switch."""
     if not answer["releases"]:
         console.print("nothing is published yet: `corpusmith run` publishes")
@@ -42,7 +44,7 @@ def _list(answer: Answer, console: Console) -> None:
         _say(console, f"  {each['at']}  {kind}  {before}{each['release']}")
 
 
-def _compare(answer: Answer, console: Console) -> None:
+def _compare(answer: Answer, console: Terminal) -> None:
     first, second = answer["first"]["id"], answer["second"]["id"]
     if answer["trial"]:
         console.print(_trial_table(answer["trial"], first, second))
@@ -95,11 +97,11 @@ def _moved_table(title: str, moved: list[Answer]) -> Table:
         table.add_column(column, justify="left" if column == "document" else "right")
     for each in moved:
         cosine = "" if each["cosine"] is None else f"{each['cosine']:.3f}"
-        table.add_row(Text(each["doc_id"]), f"{each['overlap']:.2f}", cosine)
+        table.add_row(Text(visible(each["doc_id"])), f"{each['overlap']:.2f}", cosine)
     return table
 
 
-def _rollback(answer: Answer, console: Console) -> None:
+def _rollback(answer: Answer, console: Terminal) -> None:
     release, before = answer["release"]["id"], answer["before"]
     if answer["switched"]:
         _say(console, f"release {release} is current again, {before} was")
@@ -109,7 +111,7 @@ def _rollback(answer: Answer, console: Console) -> None:
         _say(console, f"MLflow: version {answer['champion']} is the champion")
 
 
-def _align(answer: Answer, console: Console) -> None:
+def _align(answer: Answer, console: Terminal) -> None:
     metrics = answer["metrics"]
     _say(console, f"release {answer['new']} in the space of release {answer['onto']}")
     _say(console, f"  {answer['path']}")
@@ -125,5 +127,5 @@ def _interval(estimate: Answer, *, signed: bool = False) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False)
+def _say(console: Terminal, line: str) -> None:
+    console.say(line)

@@ -2,24 +2,26 @@
 
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from flows.terminal import Terminal
 
 Answer = dict[str, Any]
 
 
 def status(answer: Answer) -> None:
     """The stages, the recent runs, what is published and how old it is, drift, and the disk."""
-    console = Console(soft_wrap=True)
+    console = Terminal(soft_wrap=True)
     console.print(_stage_table(answer))
     console.print(_run_table(answer))
     if learned := [each["path"] for each in answer["artifacts"] if "learned_from_erased" in each]:
         line = f"learned from documents erased since: {', '.join(learned)}"
-        console.print(line, style="yellow", markup=False, highlight=False)
+        console.say(line, style="yellow")
     lines = (_published_line(answer), _refresh_line(answer["refresh"]), _disk_line(answer["disk"]))
     for line in filter(None, lines):
-        console.print(line, markup=False, highlight=False)
+        for each in line.split("\n"):
+            console.say(each)
 
 
 def _stage_table(answer: Answer) -> Table:

@@ -20,6 +20,7 @@ from model.contrastive import contrastive_loss
 from model.counter import Purpose, random_words, uniform
 from model.encoder import Encoder
 from model.errors import TrainingError
+from model.finite import are_finite
 from model.schedule import rate_factor
 from model.token_weights import TokenWeights
 
@@ -67,7 +68,7 @@ def train_bag(
         on_step: hears, after each update, how many are done and the loss of the last, in nats.
 
     Raises:
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss, a gradient or a weight is no longer finite.
     """
     learned = [encoder.embeddings.tok_embeddings.weight, weights.log_weights_V]
     optimizer = _optimizer(learned, [settings.learning_rate, settings.weight_learning_rate])
@@ -87,6 +88,11 @@ def train_bag(
         for parameter, gradient in zip(learned, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
+        if not are_finite(learned):
+            raise TrainingError(
+                f"tune, token vectors, step {step}: the update leaves weights that are not finite: "
+                "run it again, and if that does not help lower tune.bag_learning_rate"
+            )
         optimizer.zero_grad(set_to_none=True)
         on_step(step + 1, float(loss.item()))
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from model.attention import at
 from model.batch import Batch
-from model.config import check_sizes
+from model.config import check_constants, check_sizes
 from model.encoder import Observation
 
 
@@ -56,6 +56,7 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "num_segments")
+        check_constants(self)
 
     @property
     def head_size(self) -> int:

@@ -1,6 +1,5 @@
 """BERT from a folder as transformers writes it: `config.json` and safetensors."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 
 from model.bert import Bert, BertConfig, BertMaskedLanguageModel
 from model.errors import ArtifactError
+from model.json_files import read_json
 from model.weight_files import StoredTensor, read_tensors, refuse_misfit, stored_tensors
 
 CONFIG_FILE = "config.json"
@@ -63,7 +63,7 @@ def bert_config_from(folder: Path, special_ids: Mapping[str, int]) -> BertConfig
     """
     path = folder / CONFIG_FILE
     try:
-        settings: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        settings: dict[str, Any] = read_json(path)
         for name, value in _FIXED.items():
             if settings.get(name, value) != value:
                 raise ValueError(f"{name} = {settings[name]!r}, but only {value!r} is known here")
@@ -139,7 +139,10 @@ def _stored(folder: Path) -> dict[str, StoredTensor]:
 
 def _refuse_too_small(config: BertConfig, stored: Mapping[str, StoredTensor], folder: Path) -> None:
     """A config may ask for any size; one that the stored tensors could not fill is refused."""
-    if config.num_layers > len(stored):
+    tables = (config.vocab_size, config.max_position_embeddings, config.num_segments)
+    largest = config.hidden_size * max(config.hidden_size, config.intermediate_size, *tables)
+    num_elements = sum(tensor.num_elements for tensor in stored.values())
+    if config.num_layers > len(stored) or largest > num_elements:
         raise ArtifactError(
             f"{folder / CONFIG_FILE} describes a larger model than its weights are; choose a "
             "folder whose parts belong together"

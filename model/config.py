@@ -100,6 +100,19 @@ def check_sizes(config: Sizes, *more: str) -> None:
             )
 
 
+def check_constants(config: Sizes, *more: str) -> None:
+    """See that the norms' epsilon and the spread of fresh weights are numbers above 0; `more` names
+    further ones.
+
+    Raises:
+        RequestError: they are not.
+    """
+    for name in ("norm_eps", "initializer_range", *more):
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise RequestError(f"{name} = {value!r} must be a number above 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """Sizes and constants of one encoder.
@@ -151,18 +164,12 @@ class EncoderConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "local_attention", "global_attn_every_n_layers")
-        self._check_constants()
+        check_constants(self, "global_rope_theta", "local_rope_theta")
         if self.head_size % 2:
             raise RequestError(
                 f"num_heads = {self.num_heads} does not divide hidden_size = {self.hidden_size} "
                 "into heads of an even size; choose another number of heads"
             )
-
-    def _check_constants(self) -> None:
-        for name in ("global_rope_theta", "local_rope_theta", "norm_eps", "initializer_range"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise RequestError(f"{name} = {value!r} must be a number above 0")
 
     @property
     def head_size(self) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.errors import ArtifactError
+from model.json_files import read_json
 from model.mlm import MaskedLanguageModel
 from model.weight_files import (
     WEIGHTS_FILE,
@@ -149,7 +150,7 @@ def encoder_config_from(
         raise ArtifactError(
             f"{path} lacks {missing}; choose a folder with a whole model"
         ) from missing
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise ArtifactError(f"{path}: {error}; choose another model") from error
 
 
@@ -265,10 +266,12 @@ def _full_layer_spacing(settings: dict[str, Any], num_layers: int) -> int:
     if kinds is None:
         return int(settings.get("global_attn_every_n_layers", 3))
     full = [kind == FULL for kind in kinds]
-    for spacing in range(1, num_layers + 1):
-        if full == [layer % spacing == 0 for layer in range(num_layers)]:
-            return spacing
-    raise ValueError("its layer_types follow no regular spacing of full layers")
+    if len(full) != num_layers:
+        raise ValueError(f"it has {len(full)} layer_types for {num_layers} layers")
+    spacing = full.index(True, 1) if True in full[1:] else num_layers
+    if full != [layer % spacing == 0 for layer in range(num_layers)]:
+        raise ValueError("its layer_types follow no regular spacing of full layers")
+    return spacing
 
 
 def _save(
@@ -283,10 +286,10 @@ def _save(
 
 def _read_settings(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except FileNotFoundError as error:
         raise ArtifactError(f"{path} is missing; choose a folder with a saved model") from error
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is not JSON ({error}); choose another model") from error
     if not isinstance(settings, dict):
         raise ArtifactError(f"{path} is no JSON object; choose another model")

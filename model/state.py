@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from model.errors import ArtifactError
 from model.huggingface import load_masked_lm, save_masked_lm
+from model.json_files import parse_json
 from model.mlm import MaskedLanguageModel
 from model.optimizers import Optimizers
 
@@ -128,7 +129,7 @@ def library_versions() -> dict[str, str]:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         known = record["format"] in READABLE_FORMATS and {"fingerprint", "state"} <= record.keys()
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ArtifactError(f"{path} is no training state ({error}); remove it") from error

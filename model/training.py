@@ -11,6 +11,7 @@ import torch
 
 from model.course import TrainingSettings
 from model.errors import CorpusmithError, TrainingError
+from model.finite import are_finite
 from model.giving_up import GivenUp, can_be_given_up
 from model.gradients import Gradients
 from model.masked_batches import MaskedBatch, TrainingRows, batches_ahead
@@ -116,8 +117,9 @@ class Training:
         """Trains to the end.
 
         Raises:
-            TrainingError: the loss or the gradient is not finite, or the loss spikes, and no
-                rollback is left; or memory does not suffice. Checkpoints stay.
+            TrainingError: the loss, the gradient or the weights are not finite, or the loss
+                spikes, and no rollback is left; or a measure of a validation is not finite; or
+                memory does not suffice. Checkpoints stay, and all of them are finite.
             TrainingInterrupted: `should_stop` said so; a checkpoint of this very step is left.
         """
         with memory_advice(self.rows), self._gradients.exchanged(), self._patience():
@@ -145,7 +147,12 @@ class Training:
             if trouble := self._trouble(update):
                 self._roll_back(trouble)
                 return
-            self._after_update(self._apply(update))
+            measures = self._apply(update)
+            if not are_finite(self.model.parameters()):
+                self.state.step -= 1  # it counts as not done
+                self._roll_back("the update leaves weights that are not finite")
+                return
+            self._after_update(measures)
 
     def _gradient(self, batches: list[MaskedBatch]) -> _Update:
         """Computes and clips the gradient; the loss is the mean over all targets of the update."""
@@ -302,11 +309,20 @@ class Training:
     def _validate(self) -> None:
         with self._speed.paused():
             self.state.validation = self.hooks.validate()
+            self._refuse_no_numbers(self.state.validation)
             if self.ranks.is_first:
                 step = {"step": self.state.step}
                 self.state.samples += [step | example for example in self.hooks.examples()]
         self.state.validated_step = self.state.step
         self._report(self.state.validation)
+
+    def _refuse_no_numbers(self, measures: dict[str, float]) -> None:
+        for name, value in measures.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} is {value} after step {self.state.step}; lower "
+                    "pretrain.muon_learning_rate and pretrain.learning_rate"
+                )
 
     def _checkpoint(self) -> None:
         if self._is_over() and self.state.validated_step != self.state.step:

@@ -17,6 +17,7 @@ from model.contrastive import contrastive_loss
 from model.embedding import autocast
 from model.encoder import Encoder
 from model.errors import ArtifactError, TrainingError
+from model.finite import are_finite
 from model.pooling import sum_pool
 from model.schedule import rate_factor
 from model.token_weights import TokenWeights
@@ -91,7 +92,7 @@ class Tuner:
         """Do update number `step` (from 0) on P pairs of spans and return the loss in nats.
 
         Raises:
-            TrainingError: the loss or a gradient is no longer finite.
+            TrainingError: the loss, a gradient or a weight is no longer finite.
         """
         self.encoder.train()
         for group in self._optimizer.param_groups:
@@ -106,6 +107,11 @@ class Tuner:
                 "lower tune.learning_rate or raise tune.temperature"
             )
         self._optimizer.step()
+        if not are_finite(self._parameters().values()):
+            raise TrainingError(
+                f"tune step {step}: the update leaves weights that are not finite: run it again, "
+                "and if that does not help lower tune.learning_rate"
+            )
         return float(loss.item())
 
     def state_tensors(self) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ Names, shapes and types are read first, from the headers alone, so that what doe
 refused before any memory is taken for it.
 """
 
-import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model.errors import ArtifactError
+from model.json_files import read_json
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"  # names the shards of a model too large for one file
@@ -157,7 +157,7 @@ def _weight_map(folder: Path) -> dict[str, str]:
     """The file of every tensor, as the index says it."""
     path = folder / INDEX_FILE
     try:
-        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        places = read_json(path)["weight_map"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} is no list of shards ({error!r}); write it again") from error
     if not isinstance(places, dict) or not places or not _are_plain(places.values()):

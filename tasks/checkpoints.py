@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.json_files import parse_json
+
 CHECKSUMS = "checksums.json"
 UNSCHEDULED = "unscheduled"
 NUM_UNSCHEDULED = 2  # kept: the newest, and one more should it not verify
@@ -160,7 +162,7 @@ def _is_unscheduled(folder: Path) -> bool:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        recorded = json.loads((folder / CHECKSUMS).read_text())
+        recorded = parse_json((folder / CHECKSUMS).read_text())
     except (OSError, ValueError):
         return False
     return bool(recorded) and recorded == _checksums(folder)

@@ -88,7 +88,10 @@ def _parse(condition: str, schema: pa.Schema) -> tuple[str, pc.Expression]:
     field = pc.field(column).cast(kind)
     if operator != "in":
         return column, _COMPARISONS[operator](field, _value(value, kind, wanted, condition))
-    values = next(csv.reader([value], skipinitialspace=True), [])
+    try:
+        values = next(csv.reader([value], skipinitialspace=True), [])
+    except csv.Error as error:
+        raise RequestError(f"--where {condition!r}: {error}: give values between commas") from None
     if not values:
         raise RequestError(f"--where {condition!r}: name at least one value after in")
     scalars = [_value(each.strip(), kind, wanted, condition) for each in values]
@@ -120,7 +123,7 @@ def _value(text: str, kind: pa.DataType, wanted: str, condition: str) -> pa.Scal
         text += "Z"  # a time without a zone is taken as UTC, as it is stored
     try:
         return pa.scalar(text).cast(kind)
-    except pa.ArrowException:
+    except (pa.ArrowException, ValueError, OverflowError):
         raise RequestError(
             f"--where {condition!r}: {text!r} is not {wanted}, which the column's type {kind} asks "
             "for"

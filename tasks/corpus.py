@@ -1,6 +1,5 @@
 """Reads a corpus, the artifact that ingest makes: the one door for every later stage."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 
 SPLITS = ("train", "validation", "test")
 DOCUMENT_COLUMNS = ("doc_id", "text", "content_sha256", "source", "split")
@@ -109,7 +109,7 @@ class Corpus:
         """Counts, columns and shards."""
         path = self.folder / "corpus.json"
         try:
-            values = json.loads(path.read_text("utf-8"))
+            values = parse_json(path.read_text("utf-8"))
             shards = [ShardSummary(**shard) for shard in values.pop("shards")]
             return CorpusSummary(**values, shards=shards)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -16,6 +16,8 @@ from model.embedding import DocumentVectors, embed_documents, normalized
 from model.encoder import Encoder
 from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
+from model.json_files import read_json
+from tasks.given_tokenizers import read_given_tokenizer
 from tasks.token_weight_files import WEIGHTED_MEAN, read_token_weights
 
 SUMMARY = "embedder.json"
@@ -51,7 +53,8 @@ class EmbedderSummary:
         """
         path = folder / SUMMARY
         try:
-            summary = cls(**json.loads(path.read_text("utf-8")))
+            summary = cls(**read_json(path))
+            summary._check_sizes()
         except (OSError, ValueError, TypeError) as error:
             raise ArtifactError(f"{path} describes no embedder ({error}): run tune again") from None
         if summary.pooling not in (MEAN, WEIGHTED_MEAN):
@@ -59,6 +62,11 @@ class EmbedderSummary:
                 f"{path} asks for {summary.pooling!r} pooling, which this version does not know"
             )
         return summary
+
+    def _check_sizes(self) -> None:
+        for size in (self.dim, self.max_window_tokens, self.layer, *self.matryoshka_dims):
+            if type(size) is not int or size < 1:
+                raise ValueError(f"{size!r} is no size")
 
     def check_dim(self, dim: int) -> None:
         """See that vectors may be cut to this width.
@@ -169,8 +177,8 @@ def load_tokenizer(path: Path, *, advice: str = "run the chain again") -> Tokeni
         ArtifactError: the file is missing or damaged.
     """
     try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception for whatever is wrong
+        tokenizer = read_given_tokenizer(path)
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is not a tokenizer ({error}): {advice}") from None
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()

@@ -4,7 +4,6 @@ A row's number counts from 0 over all files in their order, which is corpus orde
 Shape letters: N rows of a block, D embedding width.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from tasks.export.parts import METADATA_KEY, read_rows
 from tasks.store.manifest import read_manifest
 from tasks.vector_index import BLOCK_BYTES, Block, Rows, Vectors
@@ -67,7 +67,13 @@ class EmbeddingsDataset:
     def schema(self) -> pa.Schema:
         """The columns, the vectors' included."""
         with _opened(self._parts[0]) as part:
-            return part.schema_arrow
+            schema = part.schema_arrow
+        names = {"doc_id", "content_sha256", "embedding"}
+        if not names <= {*schema.names} or not pa.types.is_fixed_size_list(
+            schema.field("embedding").type
+        ):
+            _raise_damaged(self._parts[0], ValueError("its columns are not those of embeddings"))
+        return schema
 
     @cached_property
     def dim(self) -> int:
@@ -203,8 +209,8 @@ def _described(folder: Path) -> dict[Path, dict[str, Any]]:
     if not described:
         raise ArtifactError(f"{folder} holds no part-*.parquet: run export again")
     num_shards = next(iter(described.values())).get("num_shards")
-    shards = sorted(description.get("shard", -1) for description in described.values())
-    if shards != list(range(num_shards or 0)):
+    shards = [description.get("shard") for description in described.values()]
+    if num_shards != len(shards) or any(shard not in shards for shard in range(len(shards))):
         raise ArtifactError(
             f"{folder} holds {len(described)} of {num_shards} parts: run export again"
         )
@@ -241,7 +247,7 @@ def _refuse_other_embedder(described: Mapping[Path, Mapping[str, Any]], embedder
 
 def _description(part: Path) -> dict[str, Any]:
     try:
-        description = json.loads((pq.read_schema(part).metadata or {})[METADATA_KEY])
+        description = parse_json((pq.read_schema(part).metadata or {})[METADATA_KEY])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise ArtifactError(
             f"{part} does not say which embedder made it ({error}): run export again"

@@ -14,7 +14,7 @@ from model.errors import ArtifactError
 from tasks.embedder import TOKENS_PER_BATCH, Embedder
 from tasks.passages import texts_of
 from tasks.search import Searcher
-from tasks.token_text import visible
+from tasks.visible_text import visible
 
 SPECIAL_TOKENS = "[CLS] and [SEP]"
 WHITE_SPACE = "white space"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.json_files import parse_json
 from tasks.store.atomic import fsync_file, write_atomic
 from tasks.store.hashing import sha256_of
 
@@ -29,7 +30,7 @@ def done_before(note: Path, key: str, files: Sequence[Path]) -> int | None:
     Reads the files, which must be as they were.
     """
     try:
-        values = json.loads(note.read_bytes())
+        values = parse_json(note.read_bytes())
         if (values["key"], values["sha256"]) != (key, _digests(files)):
             return None
         return int(values["num_documents"])

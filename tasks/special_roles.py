@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError
 from model.huggingface import CONFIG_FILE
+from model.json_files import read_json
 from tasks.token_names import unknown_name
 
 SETTINGS_FILE = "tokenizer_config.json"
@@ -112,8 +113,8 @@ def _settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        settings = read_json(path)
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is not JSON ({error}); write it again") from error
     if not isinstance(settings, dict):
         raise ArtifactError(f"{path} is no JSON object; write it again")

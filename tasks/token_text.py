@@ -1,4 +1,4 @@
-"""Spells tokens for people: the text each stands for, and nothing in it that could mislead them.
+"""Spells tokens for people: the text each stands for.
 
 The text of a token is read from the tokenizer's own definition, as `tasks.token_bytes` does, but
 with the blanks that its decoder would put between words: decoding a few tokens at a time would
@@ -6,7 +6,6 @@ lose those, and characters that are cut into several tokens as well.
 """
 
 import json
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -16,7 +15,6 @@ from model.bpe.alphabet import BYTE_CHARACTERS
 from tasks.token_names import TokenNames, is_byte
 
 _BYTE_OF = {character: bytes([byte]) for byte, character in enumerate(BYTE_CHARACTERS)}
-_JOINERS = "\u200c\u200d"  # shape letters and pictures; without them such text cannot be read
 
 
 class TokenText:
@@ -38,29 +36,6 @@ class TokenText:
     def _bytes_of(self, token_id: int) -> bytes:
         name = self._tokenizer.id_to_token(token_id)
         return f" [id {token_id}]".encode() if name is None else self._spelling.bytes_of(name)
-
-
-def visible(text: str) -> str:
-    """The text on one line, with signs in place of what cannot be seen or would turn the line.
-
-    Line ends, tabs and control characters become ⏎, ⇥ and pictures; marks of direction, lone
-    separators and other characters without a shape become escapes like ``\\u202e``.
-    """
-    shown = _JOINERS if text.strip(_JOINERS) else ""
-    return "".join(each if each in shown else _sign(each) for each in text)
-
-
-def _sign(character: str) -> str:
-    if character.isprintable():
-        return character
-    if character in "\n\t":
-        return "⏎" if character == "\n" else "⇥"
-    point = ord(character)
-    if point < 0x20 or point == 0x7F:
-        return chr(0x2400 + point) if point < 0x20 else "␡"
-    if unicodedata.category(character) == "Zs":
-        return " "
-    return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 
 FOLDER = "1_WordWeights"
 WEIGHTED_MEAN = "weighted_mean"
@@ -37,7 +38,7 @@ def read_token_weights(folder: Path, vocab_size: int) -> Tensor:
     """
     path = folder / FOLDER / _CONFIG
     try:
-        about = json.loads(path.read_text("utf-8"))
+        about = parse_json(path.read_text("utf-8"))
         weights = [about["word_weights"][token] for token in about["vocab"]]
         weights_V = torch.from_numpy(np.array(weights, dtype=np.float32))
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,6 +1,5 @@
 """Reads a tokenized corpus, the artifact that tokenize makes: memory-mapped, nothing is copied."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from model.packing import PackedTokens, PackingPlan
 
 TokenIds = npt.NDArray[Any]
@@ -97,7 +97,7 @@ class TokenizedCorpus:
         """Settings and totals."""
         path = self.folder / SUMMARY
         try:
-            values = json.loads(path.read_text("utf-8"))
+            values = parse_json(path.read_text("utf-8"))
             splits = {name: SplitSummary(**split) for name, split in values.pop("splits").items()}
             return TokensSummary(**values, splits=splits)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

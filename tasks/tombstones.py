@@ -9,13 +9,13 @@ names the erased ids in its ledgers and receipts anyway; and plain ones can be j
 """
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError, RequestError
+from model.json_files import parse_json
 from tasks.store.canonical import short_hash
 from tasks.store.workspace import Workspace
 
@@ -101,7 +101,7 @@ def tombstone_of(doc_ids: Iterable[str], contents: Iterable[bytes]) -> Tombstone
 
 def _read(path: Path) -> Any:
     try:
-        values = json.loads(path.read_bytes())
+        values = parse_json(path.read_bytes())
         if not isinstance(values["doc_ids"], list) or not isinstance(values["contents"], list):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 
 FILE = "layers.json"
 
@@ -37,7 +38,7 @@ class TunedLayers:
         if not path.exists():
             return None
         try:
-            return cls(**json.loads(path.read_text("utf-8")))
+            return cls(**parse_json(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise ArtifactError(f"{path} cannot be read ({error}): run tune again") from None
 

@@ -1,36 +1,23 @@
 """Reads files of people's judgements: JSON lines, CSV, TSV or Parquet, compressed or not."""
 
-import bz2
 import csv
-import gzip
 import io
-import json
-import lzma
 import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, cast
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from backports import zstd
+from typing import Any
 
 from model.errors import RequestError
+from model.json_files import parse_json
+from tasks.named_tables import lines_of, opened, parquet_rows
 
 _DELIMITERS = ",\t;|"
-_MAX_FIELD_BYTES = 2**30
-_OPENERS: dict[bytes, Callable[..., Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-    b"\x28\xb5\x2f\xfd": zstd.open,
-}
-_DAMAGE = (
-    *(OSError, EOFError, ValueError, csv.Error, pa.ArrowException),
-    *(zlib.error, lzma.LZMAError, zstd.ZstdError),
-)
+_MAX_CHARACTERS = 2**25  # of a line or a value; documents may be asked with
+_HALF_CHARACTERS = re.compile("[\ud800-\udfff]")  # JSON can spell them, no text can hold them
+_DAMAGE = (OSError, ValueError, csv.Error)
 
 
 @dataclass(frozen=True)
@@ -82,10 +69,10 @@ class JudgedFile:
                 )
 
     def _values(self, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        with _open(self.path) as file:
+        with opened(self.path) as file:
             head = file.peek(16).lstrip(b"\xef\xbb\xbf \t\r\n")
             if head.startswith(b"PAR1"):
-                yield from _parquet_rows(file)
+                yield from parquet_rows(file if file.seekable() else io.BytesIO(file.read()))
             elif head.startswith(b"{"):
                 yield from _json_rows(io.TextIOWrapper(file, "utf-8-sig"))
             else:
@@ -109,6 +96,8 @@ class JudgedRow:
         value = self.values[column]
         if not isinstance(value, str) or not value.strip():
             raise self._complaint(column, "is no text")
+        if _HALF_CHARACTERS.search(value):
+            raise self._complaint(column, "has half of a character")
         return value
 
     def name(self, column: str) -> str:
@@ -122,7 +111,7 @@ class JudgedRow:
         value = self.values[column]
         try:
             number = math.nan if isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number):
             raise self._complaint(column, "is no finite number")
@@ -133,35 +122,22 @@ class JudgedRow:
         return self.file.complaint(f"row {self.number}: {column} {what} ({shown}): mend the row")
 
 
-def _open(path: Path) -> io.BufferedReader:
-    with path.open("rb") as file:
-        head = file.read(8)
-    for magic, opener in _OPENERS.items():
-        if head.startswith(magic):
-            return io.BufferedReader(cast(io.RawIOBase, opener(path, "rb")))
-    return path.open("rb")
-
-
-def _parquet_rows(file: BinaryIO) -> Iterator[Mapping[str, Any]]:
-    content = io.BytesIO(file.read())
-    for batch in pq.ParquetFile(content, page_checksum_verification=True).iter_batches():
-        yield from batch.to_pylist()
-
-
 def _json_rows(lines: io.TextIOBase) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines_of(lines, _MAX_CHARACTERS), start=1):
         if line.strip():
-            values = json.loads(line)
+            values = parse_json(line)
             if not isinstance(values, dict):
                 raise ValueError(f"line {number} is no JSON object")
             yield values
 
 
 def _csv_rows(lines: io.TextIOBase, columns: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    header_line = lines.readline()
-    lines.seek(0)
-    csv.field_size_limit(max(csv.field_size_limit(), _MAX_FIELD_BYTES))
-    rows = csv.reader(lines, delimiter=_delimiter(header_line, columns), strict=True)
+    found = lines_of(lines, _MAX_CHARACTERS)
+    header_line = next(found, "")
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CHARACTERS))
+    rows = csv.reader(
+        chain([header_line], found), delimiter=_delimiter(header_line, columns), strict=True
+    )
     header = next(rows, [])
     for row in filter(None, rows):
         if len(row) != len(header):

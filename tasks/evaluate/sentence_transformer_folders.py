@@ -18,6 +18,7 @@ from tasks.stage import Reporter
 SETTING = "evaluate.sentence_transformers"
 
 _MODULES = "modules.json"  # what makes a folder one of theirs
+_WEIGHTS, _PICKLED = "model.safetensors", "pytorch_model.bin"
 _TEXTS_AT_ONCE = 256
 
 
@@ -67,14 +68,14 @@ class SentenceTransformerSystem:
 
     @classmethod
     def load(cls, name: str, folder: Path, *, device: torch.device, report: Reporter) -> Self:
-        """Read the model from its folder; the network, pickled encoder weights and
-        code that the folder brings or names are not used.
+        """Read the model from its folder alone: no network, no pickle, and no code it names.
 
         Raises:
             RequestError: there is no whole model.
         """
         from sentence_transformers import SentenceTransformer
 
+        _refuse_pickles(folder)
         try:
             model = SentenceTransformer(
                 str(folder),
@@ -129,6 +130,16 @@ class SentenceTransformerSystem:
             self._report.warning(
                 f"{self.name} reads the first {self._model.max_seq_length} tokens of a text: of "
                 f"{num_cut} of {len(texts)} texts it does not see the end"
+            )
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """The encoder's weights are not the only ones: further layers have files of their own."""
+    for path in sorted(folder.rglob(_PICKLED)):
+        if not (path.parent / _WEIGHTS).is_file():
+            raise RequestError(
+                f"{SETTING}: {path} is a pickle, which can run code and is never read; save the "
+                "model again where you trust it, weights as safetensors"
             )
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import torch
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from tasks.embedder import EmbedderSummary
 from tasks.export.config import ExportConfig
 from tasks.export.parts import METADATA_KEY
@@ -85,7 +86,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     path = folder / SUMMARY
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = parse_json(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}): run export again") from None
     if not isinstance(found, dict):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import CorpusmithError
+from model.json_files import parse_json
 from tasks.stage import Metrics, Reporter
 
 
@@ -217,7 +218,7 @@ def _parsed(lines: bytes) -> Iterator[dict[str, Any]]:
     """Events in whole lines; half a line is what a killed process left, and tells nothing."""
     for line in lines.split(b"\n"):
         try:
-            event = json.loads(line)
+            event = parse_json(line)
         except ValueError:
             continue
         if isinstance(event, dict) and "kind" in event:

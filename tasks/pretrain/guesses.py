@@ -16,7 +16,8 @@ from model.guesses import Guessed, GuessingTask, Passage, choose_passages
 from model.masked_batches import MaskedBatch
 from model.mlm import MaskedLanguageModel
 from tasks.report.page import Section, Table, render_report
-from tasks.token_text import TokenText, visible
+from tasks.token_text import TokenText
+from tasks.visible_text import visible
 
 GUESSES_FILE = "guesses.html"
 NUM_PASSAGES = 8

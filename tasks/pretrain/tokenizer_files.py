@@ -9,6 +9,7 @@ from tokenizers.processors import TemplateProcessing
 
 from model.config import EncoderConfig
 from model.errors import ArtifactError
+from tasks.given_tokenizers import read_given_tokenizer
 from tasks.special_roles import SETTINGS_FILE
 from tasks.token_bytes import token_bytes
 
@@ -67,8 +68,8 @@ def read_tokenizer(path: Path) -> Tokenizer:
         ArtifactError: the file is no tokenizer.
     """
     try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
+        return read_given_tokenizer(path)
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is no tokenizer ({error}); choose another folder") from error
 
 

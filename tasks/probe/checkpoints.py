@@ -1,6 +1,5 @@
 """The models that a pretraining run left on its way, read without changing anything."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.huggingface import CONFIG_FILE, encoder_config_from, load_masked_lm
 from model.initialization import initialize, predict_frequencies
+from model.json_files import parse_json
 from model.mlm import MaskedLanguageModel
 from model.neighbour_heads import look_at_neighbours
 from model.weight_files import WEIGHTS_FILE
@@ -117,7 +117,7 @@ def evenly_chosen(items: Sequence[Item], most: int) -> list[Item]:
 def _is_as_written(folder: Path) -> bool:
     """Whether what a model is loaded from has the hashes that were recorded of it."""
     try:
-        recorded = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+        recorded = parse_json((folder / CHECKSUMS).read_text(encoding="utf-8"))
         return all(
             recorded[name] == sha256_of(folder / name) for name in (CONFIG_FILE, WEIGHTS_FILE)
         )

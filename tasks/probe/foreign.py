@@ -4,7 +4,6 @@ A folder is as transformers writes it, a ModernBERT or a BERT: `config.json`, we
 safetensors, whole or in shards, and `tokenizer.json`. Nothing else is read, and no network.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from model.bert import Bert, BertConfig, BertMaskedLanguageModel
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.errors import ArtifactError, CorpusmithError, RequestError
+from model.json_files import read_json
 from model.mlm import MaskedLanguageModel
 from model.weight_files import weight_files
 from tasks.embedder import load_tokenizer
@@ -191,7 +191,7 @@ def _existing(folder: Path) -> Path:
 
 def _model_type(path: Path) -> str:
     try:
-        model_type = json.loads(path.read_text("utf-8"))["model_type"]
+        model_type = read_json(path)["model_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path} does not say what model it describes ({error!r}); choose a folder with a "

@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from tasks.probe.observe import Observed
-from tasks.token_text import TokenText, visible
+from tasks.token_text import TokenText
+from tasks.visible_text import visible
 
 Int64s = NDArray[np.int64]
 _SNIPPET_LETTERS = 34  # to each side of the word

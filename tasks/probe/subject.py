@@ -9,6 +9,8 @@ from tokenizers import Tokenizer
 
 from model.bert import Bert
 from model.encoder import Encoder
+from model.errors import ArtifactError
+from model.finite import are_finite
 from model.huggingface import load_masked_lm
 from model.inspection import MaskedPredictor
 from tasks.corpus import SPLITS, Corpus
@@ -50,12 +52,16 @@ def read_subject(context: StageContext, device: torch.device) -> Subject:
 
     Raises:
         RequestError: the folder holds no encoder that is understood here.
-        ArtifactError: an input is damaged.
+        ArtifactError: an input is damaged, or a weight of it is not finite.
     """
     if context.config.encoder is not None:
         return _foreign(context, device)
     pretrained = context.inputs["pretrain"].path
     model = load_masked_lm(pretrained).to(device).eval()
+    if not are_finite(model.parameters()):
+        raise ArtifactError(
+            f"{pretrained}: the encoder has weights that are not finite: train it again"
+        )
     tokens = TokenizedCorpus(context.inputs["tokenize"].path)
     return Subject(
         encoder=model.model,

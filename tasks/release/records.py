@@ -1,11 +1,11 @@
 """JSON records that say their format's version, so that an older corpusmith refuses a newer one."""
 
-import json
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from tasks.store.errors import FormatError
 
 FORMAT_VERSION = 1
@@ -44,7 +44,7 @@ def parse(
         ArtifactError: it is damaged.
     """
     try:
-        version = json.loads(raw)["format_version"]
+        version = parse_json(raw)["format_version"]
         if version == FORMAT_VERSION:
             return kind.model_validate_json(raw)
     except (ValidationError, ValueError, KeyError, TypeError) as error:

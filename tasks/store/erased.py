@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from tasks.store.canonical import canonical_json
 from tasks.store.errors import FormatError, UnreadableError
 from tasks.store.manifest import Manifest
@@ -118,7 +119,7 @@ def read_erased(folder: Path) -> Erased | None:
         raise UnreadableError(f"{path} cannot be read: {error.strerror}") from error
     do = f"bring it back from a backup, or delete {folder} and run {folder.parent.name} again"
     try:
-        sealed = json.loads(raw)
+        sealed = parse_json(raw)
         values = sealed["erased"]
         if sealed["seal"] != _seal(values):
             raise ArtifactError(f"{path} was edited or damaged: its seal does not match: {do}")

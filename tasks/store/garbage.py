@@ -1,7 +1,6 @@
 """Finds, and deletes if asked, what nothing refers to any more."""
 
 import contextlib
-import json
 import secrets
 import shutil
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from tasks.store.artifact import Artifact
 from tasks.store.aside import REASON_SUFFIX
 from tasks.store.disk import says_disk_is_full
@@ -186,7 +186,7 @@ def _inputs(lookup: Lookup, key: Key) -> list[Key]:
 def _released(lookup: Lookup, keep_releases: int) -> Iterator[Key]:
     for place, raw in lookup.workspace.release_records(keep_releases):
         try:
-            release = json.loads(raw)
+            release = parse_json(raw)
         except ValueError as error:
             raise ArtifactError(
                 f"{place} cannot be read, so nothing is deleted: publish again"

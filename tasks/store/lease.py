@@ -157,12 +157,13 @@ def hold_lease(
     lease = _take(seat, stage, input_id, pace, say, is_patient=is_patient)
     stop = threading.Event()
     heart = threading.Thread(target=_keep_beating, args=(lease, pace, stop), daemon=True)
-    heart.start()
     try:
+        heart.start()
         yield lease
     finally:
         stop.set()
-        heart.join()
+        if heart.ident:  # else there was no memory to start it
+            heart.join()
         lease.release()
 
 
@@ -231,8 +232,8 @@ def _keep_beating(lease: Lease, pace: Pace, stop: threading.Event) -> None:
             lease.check()
         except LeaseLostError:
             return  # the holder finds out at its own next check
-        except (OSError, ValueError):
-            continue  # a full or slow disk now may have room at the next beat
+        except (OSError, ValueError, MemoryError):
+            continue  # what is full or slow now may have room at the next beat
 
 
 def _record(attempt_id: str, beat: int, *, released: bool) -> bytes:

@@ -17,7 +17,9 @@ def prepare_folders(folders: list[Path]) -> None:
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+            is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+            number = errno.EROFS if is_read_only else errno.EACCES
+            raise OSError(number, os.strerror(number), str(folder))
 
 
 def try_renames(folders: list[Path]) -> None:

@@ -77,8 +77,8 @@ class Staging:
             return
         if isinstance(error, Exception) and says_disk_is_full(error):
             raise disk_full(self.folder) from error
-        if isinstance(error, OSError) and not self.folder.exists():
-            self._lease.check()  # whoever took over has moved the folder away
+        if isinstance(error, Exception) and not self.folder.exists():
+            self._lease.check()  # whoever took over has moved it away, whatever that looks like
 
     def commit(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ArtifactError, RequestError
+from model.json_files import parse_json
 from tasks.redaction import without_password
 from tasks.store.artifact import artifact_path
 from tasks.store.atomic import write_atomic
@@ -250,7 +251,7 @@ class Workspace:
         """Whether this is a workspace already, and of our format."""
         path = self.path / _FORMAT_FILE
         try:
-            version = json.loads(path.read_bytes())["format_version"]
+            version = parse_json(path.read_bytes())["format_version"]
         except FileNotFoundError:
             return False
         except NotADirectoryError as error:
@@ -282,7 +283,7 @@ def _local_folder(location: str | Path) -> Path:
 
 def _parse_record(where: str, raw: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(raw)
+        record = parse_json(raw)
     except ValueError as error:
         raise ArtifactError(f"{where} is damaged: it is not JSON; move it away") from error
     if not isinstance(record, dict):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
+from model.json_files import parse_json
+
 PARENT = 0
 CHAMPION = "champion"
 
@@ -152,7 +154,7 @@ def encode(record: Record) -> bytes:
 def decode(line: bytes) -> Record | None:
     """The record in a line; None where the line is damaged or of a later version."""
     try:
-        fields: dict[str, Any] = json.loads(line)
+        fields: dict[str, Any] = parse_json(line)
         record = _KINDS[fields.pop("kind")](**fields)
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

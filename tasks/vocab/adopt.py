@@ -10,6 +10,8 @@ from tokenizers import Tokenizer
 
 from model.bpe.tokenizer import SPECIAL_TOKENS
 from model.errors import ArtifactError, RequestError
+from model.json_files import read_text
+from tasks.given_tokenizers import parse_tokenizer
 from tasks.token_names import is_byte, is_placeholder, unknown_name
 from tasks.vocab.special import cuts_names, guarded, lay_out
 
@@ -62,7 +64,7 @@ def adopt_tokenizer(path: Path, *, pad_to_multiple: int) -> str:
         "post_processor": None,
         "model": model,
     }
-    return json.dumps(definition, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return _whole(json.dumps(definition, ensure_ascii=False, separators=(",", ":")) + "\n", path)
 
 
 def unmatched_tokens(path: Path) -> list[str]:
@@ -189,13 +191,22 @@ class _Given:
         return name.removeprefix(prefix).removesuffix(suffix)
 
 
+def _whole(text: str, path: Path) -> str:
+    """The text, once the library takes it; it does not of a model with two tokens of one id."""
+    try:
+        parse_tokenizer(text)
+    except ValueError as error:
+        raise ArtifactError(f"{path} cannot be adopted ({error}): {_ADVICE}") from None
+    return text
+
+
 def _load(path: Path) -> tuple[Tokenizer, str]:
     if not path.is_file():
         raise RequestError(f"vocab.tokenizer: {path} is no file; {_ADVICE}")
     try:
-        text = path.read_text("utf-8")
-        return Tokenizer.from_str(text), text
+        text = read_text(path)
+        return parse_tokenizer(text), text
     except UnicodeDecodeError:
         raise ArtifactError(f"{path} is no text, so no tokenizer: {_ADVICE}") from None
-    except Exception as error:  # the library raises plain Exception for whatever is wrong
+    except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is no tokenizer ({error}): {_ADVICE}") from None

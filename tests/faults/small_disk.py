@@ -12,7 +12,7 @@ from typing import Any
 from tests.faults.changes import done_apart, fill_disk
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
-_MS_REMOUNT, _MS_REC, _MS_PRIVATE = 32, 16384, 1 << 18
+_MS_RDONLY, _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 1, 32, 16384, 1 << 18
 BALLAST = "ballast"
 # How a system says that such a thing is not for us; the last where it lets us have 0 namespaces.
 _FORBIDDEN = {errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOSPC}
@@ -46,6 +46,17 @@ def resize(place: Path, num_bytes: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     data = f"size={num_bytes}".encode()
     _check(libc.mount(b"none", bytes(place), b"tmpfs", _MS_REMOUNT, data))
+
+
+def let_write(place: Path, *, allowed: bool) -> None:
+    """Make the disk that `mount` has put there read-only, as systems do after errors, or end that.
+
+    Raises:
+        OSError: it is to be read-only, and a file on it is open for writing (EBUSY).
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _MS_REMOUNT if allowed else _MS_REMOUNT | _MS_RDONLY
+    _check(libc.mount(b"none", bytes(place), b"tmpfs", flags, None))
 
 
 def fill(place: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from prefect.logging import disable_run_logger
-from rich.console import Console
 
 from flows import reporting
 from flows.reporting import StageReporter
+from flows.terminal import Terminal
 from tasks.tracking.examples import Examples
 from tasks.tracking.records import FileKept, Measured, Record
 from tasks.tracking.spool import Spool
@@ -33,11 +33,11 @@ def no_flow() -> Iterator[None]:
         yield
 
 
-def terminal(*, is_live: bool = False, width: int = 100) -> Console:
-    return Console(file=io.StringIO(), force_terminal=is_live, width=width, color_system=None)
+def terminal(*, is_live: bool = False, width: int = 100) -> Terminal:
+    return Terminal(file=io.StringIO(), force_terminal=is_live, width=width, color_system=None)
 
 
-def shown(console: Console) -> str:
+def shown(console: Terminal) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

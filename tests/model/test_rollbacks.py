@@ -2,6 +2,8 @@
 
 import math
 import shutil
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,44 @@ def test_when_none_is_left_the_run_ends(tmp_path: Path) -> None:
         kept.training.run()
     assert kept.run.bad_batches == [(66, kept.training.rows.chosen(86))]
     assert kept.training.state.step == 65
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_update_that_ruins_the_weights_is_gone_back_from(value: float, tmp_path: Path) -> None:
+    kept = Kept(tmp_path, bad_places={})
+    ruin(kept, 15, value)
+    kept.training.run()
+    assert kept.updates == [*range(1, 15), *range(11, 21)]
+    assert kept.training.state.num_skipped_rows == 8 * 5
+
+
+def test_ruined_weights_come_into_no_checkpoint(tmp_path: Path) -> None:
+    """Of a token that no validation document holds, nothing else would tell."""
+    kept = Kept(tmp_path, bad_places={}, max_rollbacks=0)
+    ruin(kept, 20, math.inf)
+    with pytest.raises(TrainingError, match="leaves weights that are not finite in step 20"):
+        kept.training.run()
+    assert [path.name for path in tmp_path.iterdir()] == ["10"]
+
+
+def test_a_validation_that_gives_no_number_ends_the_run(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, bad_places={})
+    broken = replace(kept.training.hooks, validate=lambda: {"validation_loss": math.nan})
+    kept.training.hooks = broken
+    with pytest.raises(TrainingError, match="validation_loss is nan after step"):
+        kept.training.run()
+    assert not list(tmp_path.iterdir())
+
+
+def ruin(kept: Kept, update: int, value: float) -> None:
+    """Have that update (from 1, repeated ones counted) leave a weight with `value`."""
+    done = count(1)
+
+    def change(*_: Any) -> None:
+        if next(done) == update:
+            kept.run.model.head.dense.weight.data[0, 0] = value
+
+    kept.run.optimizers.adamw.register_step_post_hook(change)
 
 
 def test_at_none_spikes_are_left_alone(tmp_path: Path) -> None:

@@ -138,3 +138,15 @@ def test_a_loss_that_is_no_number_stops_the_run() -> None:
         broken.encoder.layers[0].mlp_norm.weight.fill_(float("inf"))
     with pytest.raises(TrainingError, match=r"tune step 0: .*learning_rate"):
         broken.update(0, *draw(0))
+
+
+def test_an_update_that_ruins_the_weights_ends_the_run() -> None:
+    ruined = tuner()
+
+    def ruin(*_: object) -> None:
+        with torch.no_grad():
+            ruined.encoder.layers[0].mlp_norm.weight[0] = float("inf")
+
+    ruined._optimizer.register_step_post_hook(ruin)
+    with pytest.raises(TrainingError, match=r"tune step 0: the update leaves weights"):
+        ruined.update(0, *draw(0))

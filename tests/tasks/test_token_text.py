@@ -5,7 +5,7 @@ from tokenizers import Tokenizer
 
 from model.bpe.alphabet import Alphabet
 from model.bpe.tokenizer import END_OF_WORD, tokenizer_json
-from tasks.token_text import TokenText, visible
+from tasks.token_text import TokenText
 from tests.tasks.vocab.given_tokenizers import GIVEN
 
 EXACT = ("ignore_merges", "merged_names", "llama", "unigram_with_bytes")
@@ -54,15 +54,3 @@ def test_characters_with_an_end_of_word() -> None:
     assert len(ids) == 4
     assert TokenText(tokenizer).spell(ids) == "ab a "
     assert TokenText(tokenizer).spell(tokenizer.encode("xa").ids) == "[UNK]a "
-
-
-def test_nothing_invisible_is_left() -> None:
-    assert visible("a\nb\tc\rd\x00\x7f") == "a⏎b⇥c␍d␀␡"
-    assert visible("\u202eabc\u2069 \u00ad\u2028\ufeff") == (
-        "\\u202eabc\\u2069 \\u00ad\\u2028\\ufeff"
-    )
-    assert visible("x\u00a0y\u3000z") == "x y z"
-    assert visible("\U000e0001") == "\\U000e0001"
-    assert visible("سفينة שלום 名前 é") == "سفينة שלום 名前 é"
-    assert visible("👩‍👩") == "👩‍👩"
-    assert visible("\u200d") == "\\u200d"

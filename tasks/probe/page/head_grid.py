@@ -16,7 +16,8 @@ from model.batch import batch_from_sequences
 from tasks.probe.observe import Observable, real_tokens
 from tasks.probe.sample import Tokens
 from tasks.probe.table import Row, select
-from tasks.token_text import TokenText, visible
+from tasks.token_text import TokenText
+from tasks.visible_text import visible
 
 Floats = NDArray[np.floating[Any]]
 

@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 _NEW_DOCUMENT = re.compile(r"#\s*newdoc(?:\s+id\s*=\s*(.*\S))?\s*$")
 _TEXT = re.compile(r"#\s*text\s*=\s*(.*)$")
-_NUMBER = re.compile(r"([0-9]+)(?:([-.])([0-9]+))?")
+_NUMBER = re.compile(r"([0-9]{1,9})(?:([-.])([0-9]{1,9}))?")
 _ROW = re.compile(rb"[0-9]+(?:[-.][0-9]+)?\t(?:[^\t\r\n]+\t){8}[^\t\r\n]+\r?$")
 _NAMES = (".conllu", ".conllup", ".conll")
 _PACKED_NAMES = frozenset({".gz", ".bz2", ".xz", ".zst"})

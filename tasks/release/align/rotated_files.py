@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from safetensors.numpy import save_file
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from model.procrustes import Block, Matrix, Vectors
 from tasks.export.config import ExportConfig
 from tasks.export.dataset import SUMMARY, read_description
@@ -82,7 +83,7 @@ def _rotated_table(
 ) -> pa.Table:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        description = json.loads(table.schema.metadata[METADATA_KEY])
+        description = parse_json(table.schema.metadata[METADATA_KEY])
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} cannot be read ({error}): run export again") from None
     column = table["embedding"].combine_chunks()

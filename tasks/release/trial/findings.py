@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from model.errors import ArtifactError
+from model.json_files import parse_json
 from model.retrieval import MeanEstimate
 
 FILE = "trial.json"
@@ -66,7 +67,7 @@ class Trial:
             ArtifactError: the file is missing or damaged.
         """
         try:
-            values = json.loads((folder / FILE).read_text("utf-8"))
+            values = parse_json((folder / FILE).read_text("utf-8"))
             measured = [_measured(each) for each in values.pop("measured")]
             return cls(measured=measured, **values)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

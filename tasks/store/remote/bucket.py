@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from model.json_files import parse_json
 from tasks.store.manifest import MANIFEST_NAME, FileEntry
 from tasks.store.remote.location import parse_location
 from tasks.store.remote.objects import ObjectStore, Stored
@@ -137,7 +138,7 @@ def _is_set_aside(found: Stored) -> bool:
     if len(found.raw) > 1_000:  # a manifest is larger; let its reader judge it
         return False
     try:
-        values = json.loads(found.raw)
+        values = parse_json(found.raw)
     except ValueError:
         return False
     return isinstance(values, dict) and list(values) == [_SET_ASIDE]

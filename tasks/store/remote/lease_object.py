@@ -2,6 +2,7 @@
 
 import json
 
+from model.json_files import parse_json
 from tasks.store.lease import Seen, parse_record
 from tasks.store.remote.objects import ObjectStore, Stored
 
@@ -42,12 +43,12 @@ class ObjectSeat:
 
 
 def _wrapped(fence: int, record: bytes) -> bytes:
-    return json.dumps({"fence": fence, "holder": json.loads(record)}).encode()
+    return json.dumps({"fence": fence, "holder": parse_json(record)}).encode()
 
 
 def _seen(found: Stored) -> Seen:
     try:
-        values = json.loads(found.raw)
+        values = parse_json(found.raw)
         fence, holder = int(values["fence"]), json.dumps(values["holder"]).encode()
     except (ValueError, KeyError, TypeError):
         return Seen(0, found.raw, None, found.tag)

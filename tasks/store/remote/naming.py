@@ -1,9 +1,9 @@
 """Finds out which artifact of a workspace in a bucket a path or URL names; it need not be here."""
 
-import json
 from pathlib import Path
 
 from model.errors import RequestError
+from model.json_files import parse_json
 from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.remote.lookup import BucketLookup
 
@@ -50,5 +50,5 @@ def _below(lookup: BucketLookup, path: Path) -> Path:
 
 def _current_export(lookup: BucketLookup) -> tuple[str, ...]:
     for _, raw in lookup.workspace.release_records(0):
-        return tuple(str(json.loads(raw)["export"]["path"]).split("/"))
+        return tuple(str(parse_json(raw)["export"]["path"]).split("/"))
     raise RequestError(f"nothing is published in {lookup.bucket.url}: `corpusmith run` publishes")

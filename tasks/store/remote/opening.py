@@ -1,10 +1,10 @@
 """Opens a workspace in a bucket: is it there, of our format, and can the server do what we need?"""
 
-import json
 import secrets
 from pathlib import Path
 
 from model.errors import RequestError
+from model.json_files import parse_json
 from tasks.store.errors import StorageRefusedError
 from tasks.store.remote.bucket import Bucket
 from tasks.store.remote.location import mirror_folder, parse_location, state_folder
@@ -94,7 +94,7 @@ def same_format(raw: bytes, version: int, where: str) -> None:
         RequestError: it is of another, or the file is damaged.
     """
     try:
-        found = json.loads(raw)["format_version"]
+        found = parse_json(raw)["format_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{where} is damaged: choose another workspace") from error
     if found != version:

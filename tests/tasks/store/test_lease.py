@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import ArtifactError
 from tasks.store.errors import LeaseLostError
 from tasks.store.lease import Lease, Pace, hold_lease, is_held, try_lease
 from tasks.store.lease_files import FolderSeat
@@ -260,14 +261,29 @@ def test_the_holder_cannot_commit_what_another_took_over(store: Store) -> None:
     assert store.find(IDENTITY, {}) is None
 
 
-def test_a_moved_staging_folder_is_told_as_a_lost_lease(store: Store) -> None:
+@pytest.mark.parametrize("error", [FileNotFoundError, ArtifactError, ValueError])
+def test_a_moved_staging_folder_is_told_as_a_lost_lease(
+    store: Store, error: type[Exception]
+) -> None:
+    """Whatever the stage, or a library, makes of a file that it had written and is not there."""
+
     def work() -> None:
         with store.lease("vocab", IDENTITY.input_id) as lease, store.staging(lease) as staging:
             staging.folder.rename(staging.folder.with_name("taken"))
             seen_by_a_stranger(folder_of(store), fence=lease.fence + 1)
-            (staging.folder / "a").write_bytes(b"1")
+            raise error
 
     with pytest.raises(LeaseLostError):
+        work()
+
+
+def test_of_a_lease_that_nobody_took_the_stage_s_own_error_is_told(store: Store) -> None:
+    def work() -> None:
+        with store.lease("vocab", IDENTITY.input_id) as lease, store.staging(lease) as staging:
+            staging.folder.rename(staging.folder.with_name("moved"))
+            raise ArtifactError("a is not there")
+
+    with pytest.raises(ArtifactError, match="a is not there"):
         work()
 
 

@@ -1,0 +1,43 @@
+"""Reads JSON that other people wrote: whatever is wrong with it is an OSError or a ValueError."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+MAX_BYTES = 256 * 2**20  # a tokenizer of a million tokens has a tenth of that
+
+
+def parse_json(raw: str | bytes) -> Any:
+    """The value that the text spells.
+
+    Raises:
+        ValueError: it is no JSON or no UTF-8, or nested deeper than can be read.
+    """
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value in a file.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: as `parse_json`, or it is larger than any that is meant to be read.
+    """
+    return parse_json(read_text(path))
+
+
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """The text of a small file, in UTF-8; a mark of byte order is passed over.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        ValueError: it is no UTF-8, or has more bytes than `max_bytes`.
+    """
+    with path.open("rb") as file:
+        raw = file.read(max_bytes + 1)
+    if len(raw) > max_bytes:
+        raise ValueError(f"it has more than {max_bytes:,} bytes")
+    return raw.decode("utf-8-sig")
