@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
 from flows.parser import parse
-from model.errors import CorpusmithError, RequestError
+from model.errors import ApiGoneError, CorpusmithError, RequestError
 from tasks.redaction import without_secrets
 from tasks.visible_text import visible
 
@@ -25,6 +26,7 @@ _MAX_CHARACTERS = 4000  # of a line that may quote what it complains of
 
 _CONTROLS = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
+LAST_WORDS_S = 5.0
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # torch's kernels count on the threads they ask for: with fewer, gradients were not a number.
     os.environ["OMP_DYNAMIC"] = "FALSE"
-    return exit_status(lambda: _run(given), debug="--debug" in given)
+    return exit_status(lambda: _run_bounded(given), debug="--debug" in given)
 
 
 def exit_status(work: Callable[[], object], *, debug: bool = False) -> int:
@@ -58,6 +60,20 @@ def exit_status(work: Callable[[], object], *, debug: bool = False) -> int:
     except BaseException as error:
         return _explain(error, debug=debug)
     return DONE
+
+
+def _run_bounded(given: Sequence[str]) -> None:
+    """As `_run`; where Prefect's API is gone, Prefect's last words do not hold us up.
+
+    At the interpreter's end it sends what it has left, and asks again for minutes for every event.
+    """
+    try:
+        _run(given)
+    except ApiGoneError:
+        leaving = threading.Timer(LAST_WORDS_S, os._exit, (FAILED,))
+        leaving.daemon = True
+        leaving.start()
+        raise
 
 
 def _run(given: Sequence[str]) -> None:

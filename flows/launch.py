@@ -1,6 +1,7 @@
 """Starts the pipeline from the command line, after checking what can be known first."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from flows.config import INLINE, PipelineConfig
@@ -61,11 +62,16 @@ def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
         return plan_forecast(config, workspace=workspace.location)
 
 
-def _ready(api: PrefectApi, workspace: Workspace) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _ready(api: PrefectApi, workspace: Workspace) -> Iterator[None]:
     """Wait for the API while the tracker's library is loaded; then the setting to run flows in."""
     load_early(locate(workspace.state))
     api.wait_until_ready()
-    return without_heartbeats() if api.server else contextlib.nullcontext()
+    quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if api.server:
+        quiet = without_heartbeats()
+    with api.explaining(), quiet:
+        yield
 
 
 def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectApi]:

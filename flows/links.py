@@ -47,14 +47,17 @@ class Links:
         self._waiting.append((key, UUID(flow_run_id), track))
 
     def make_known(self) -> None:
-        """Make the links that can be made by now; the others wait."""
+        """Make the links that can be made by now; the others wait, and all where one fails."""
         waiting, self._waiting = self._waiting, []
+        is_answering = True
         for key, flow_run_id, track in waiting:
-            page = self._tracker.page(track)
+            page = self._tracker.page(track) if is_answering else None
             if page is None:
                 self._waiting.append((key, flow_run_id, track))
                 continue
+            is_answering = False
             with harmless(f"{key} could not be shown in Prefect", self._warn):
                 LinkArtifact(
                     key=key, link=page, link_text="the run in MLflow", flow_run_id=flow_run_id
                 ).create()
+                is_answering = True

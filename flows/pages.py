@@ -1,8 +1,8 @@
 """What a stage shows on its Prefect pages; one that cannot be made is a warning."""
 
-import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 from uuid import UUID
 
 from prefect.artifacts import (
@@ -13,8 +13,8 @@ from prefect.artifacts import (
 )
 from prefect.runtime import flow_run
 
-from flows.harmless import harmless
 from flows.markdown import code
+from flows.page_writer import PageWriter
 from flows.session import Session
 from flows.show import headline
 from tasks.execute import Outcome
@@ -24,7 +24,7 @@ PREFECT_SECONDS = 5.0  # each update is a call to the API
 
 
 class StagePages:
-    """The Prefect pages of one stage of a run.
+    """The Prefect pages of one stage of a run; a context manager that sees them written.
 
     Args:
         stage: its name.
@@ -35,48 +35,60 @@ class StagePages:
     def __init__(self, stage: str, run: Session, track: StageTrack) -> None:
         self._stage = stage
         self._run = run
+        self._writer = PageWriter(run.warn)
         self._progress_id: UUID | None = None
         self._last_s = time.monotonic()
         run.links.add(f"{stage}-mlflow-run", str(flow_run.id), track)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *way_out: object) -> None:
+        if kind is None:
+            self._writer.finish()
+        else:
+            self._writer.stop()
 
     def progress(self, done: int, total: int) -> None:
         """Show how far the stage is, every few seconds, and link what MLflow knows by now."""
         if time.monotonic() - self._last_s >= PREFECT_SECONDS:
             self._show_progress(100.0 * done / max(total, 1))
-            self._run.links.make_known()
+            self._write("its links", self._run.links.make_known)
 
     def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
         """Show a table of the stage's own."""
-        with self._harmless(name):
-            create_table_artifact(
-                table=[shown_row(row) for row in rows], key=f"{self._stage}-{name}"
-            )
+        table, key = [shown_row(row) for row in rows], f"{self._stage}-{name}"
+        self._write(name, lambda: create_table_artifact(table=table, key=key))
 
     def finish(self, outcome: Outcome) -> None:
         """Show what the stage has made: a summary, all its measures, and that it is done."""
         rows = [{"measure": name, "value": value} for name, value in outcome.metrics.items()]
-        with self._harmless("its summary"):
+        text = summary(self._stage, outcome, self._run)
+
+        def make() -> None:
             create_table_artifact(
                 table=rows, key=f"{self._stage}-metrics", description=f"`{outcome.ref.path}`"
             )
-            create_markdown_artifact(
-                summary(self._stage, outcome, self._run), key=f"{self._stage}-summary"
-            )
+            create_markdown_artifact(text, key=f"{self._stage}-summary")
+
+        self._write("its summary", make)
         self._show_progress(100.0)
 
     def _show_progress(self, percent: float) -> None:
         self._last_s = time.monotonic()
-        with self._harmless("its progress"):
-            if self._progress_id:
-                update_progress_artifact(self._progress_id, progress=percent)
-            else:
-                created = create_progress_artifact(
-                    progress=percent, key=f"{self._stage}-progress", description=self._stage
-                )
-                self._progress_id = created if isinstance(created, UUID) else None
+        self._write("its progress", lambda: self._make_progress(percent))
 
-    def _harmless(self, what: str) -> contextlib.AbstractContextManager[None]:
-        return harmless(f"{self._stage}: {what} could not be shown in Prefect", self._run.warn)
+    def _make_progress(self, percent: float) -> None:
+        if self._progress_id:
+            update_progress_artifact(self._progress_id, progress=percent)
+        else:
+            created = create_progress_artifact(
+                progress=percent, key=f"{self._stage}-progress", description=self._stage
+            )
+            self._progress_id = created if isinstance(created, UUID) else None
+
+    def _write(self, what: str, page: Callable[[], object]) -> None:
+        self._writer.write(f"{self._stage}: {what} could not be shown in Prefect", page)
 
 
 def shown_row(row: Mapping[str, object]) -> dict[str, object]:

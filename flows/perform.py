@@ -74,23 +74,23 @@ def perform_stage(
         with run.tracker.stage(name, params) as track:
             for key, value in tags.items():
                 track.tag(key, value)
-            pages = StagePages(name, run, track)
             examples = _examples(run, track)
-            with (
-                StageReporter(name, track, run.console, examples, pages) as report,
-                _stopping_others(run),
-            ):
-                outcome = execute(
-                    stage,
-                    config,
-                    inputs,
-                    store=run.store,
-                    report=report,
-                    map_shards=map_as_tasks,
-                    remote=run.remote,
-                )
-            _record(stage, outcome, run, track)
-            pages.finish(outcome)
+            with StagePages(name, run, track) as pages:
+                with (
+                    StageReporter(name, track, run.console, examples, pages) as report,
+                    _stopping_others(run),
+                ):
+                    outcome = execute(
+                        stage,
+                        config,
+                        inputs,
+                        store=run.store,
+                        report=report,
+                        map_shards=map_as_tasks,
+                        remote=run.remote,
+                    )
+                _record(stage, outcome, run, track)
+                pages.finish(outcome)
         run.links.make_known()
         if outcome.reused:
             return Completed(name="Reused", message=outcome.ref.path, data=outcome.ref)

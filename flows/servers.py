@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
-from model.errors import CorpusmithError, RequestError
-from tasks.redaction import names_user
+from model.errors import ApiGoneError, CorpusmithError, RequestError
+from tasks.redaction import names_user, without_password
 
 START_S = 180.0  # a fresh database is migrated first, and the machine may be busy
 # The server takes a run of ours for dead that was heard and then is not for 75 s.
@@ -44,6 +44,26 @@ class PrefectApi:
                 f"the Prefect API at PREFECT_API_URL={self.url} does not answer: "
                 "start it, or unset the variable to use the workspace's own"
             )
+
+    @contextlib.contextmanager
+    def explaining(self) -> Iterator[None]:
+        """The block runs flows; what ends them because the API is gone is told as that.
+
+        Raises:
+            ApiGoneError: it went away. What stages have finished is in the workspace.
+        """
+        try:
+            yield
+        except CorpusmithError:
+            raise
+        except Exception as error:  # of the HTTP client, of Prefect, of what it makes of both
+            if answers(f"{self.url}/health"):
+                raise
+            log = f" (its log is {self.server.log})" if self.server else ""
+            raise ApiGoneError(
+                f"the Prefect API at {without_password(self.url)} went away{log}: what is finished "
+                f"stays: run the same command again{'' if self.server else ' when it is back'}"
+            ) from error
 
 
 def prepare_prefect(state_folder: Path) -> PrefectApi:

@@ -5,17 +5,18 @@ import threading
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from tasks.tracking.latency import Latency
 from tasks.tracking.location import Location, prepare_environment
 from tasks.tracking.records import Record, Sent
 from tasks.tracking.sink import Refused, Sink
 from tasks.tracking.spool import Spool
 
 
-def connect(location: Location, experiment: str) -> Sink:
+def connect(location: Location, experiment: str, latency: Latency | None = None) -> Sink:
     """The MLflow at that place. Imports the library (2 s), and makes a new database (7 s)."""
     from tasks.tracking.mlflow_sink import MlflowSink
 
-    return MlflowSink(location, experiment)
+    return MlflowSink(location, experiment, latency)
 
 
 def load_early(location: Location) -> None:

@@ -89,7 +89,9 @@ def prepare_environment() -> None:
         "MLFLOW_LOGGING_LEVEL": "ERROR",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # our own queue retries, and for longer
+        # Our own queue retries, and looks first what has arrived: an answer that was lost in the
+        # network does not mean that a run has not been made.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     }
     for name, value in quiet.items():

@@ -12,13 +12,14 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.exceptions import MlflowException
 
+from tasks.tracking.latency import Latency
 from tasks.tracking.location import Location
 from tasks.tracking.records import (
     CHAMPION,
@@ -61,14 +62,15 @@ class MlflowSink:
         versions: model versions made, by registration number.
     """
 
-    def __init__(self, location: Location, experiment: str) -> None:
-        """Connect, and make the experiment where it is new.
+    def __init__(self, location: Location, experiment: str, latency: Latency | None = None) -> None:
+        """Connect, and make the experiment where it is new; `latency` is kept up to date.
 
         Raises:
             Exception: whatever MLflow, its database or the network come up with.
         """
         _quieten()
-        with _embedded_store(location):
+        self._latency = latency or Latency()
+        with _embedded_store(location), self._latency.asking():
             self._client = MlflowClient(location.uri)
             self.experiment_id = self._find_or_make_experiment(location, experiment)
         self._registry = ModelRegistry(self._client, self.experiment_id)
@@ -94,10 +96,11 @@ class MlflowSink:
                 else:
                     self._write_metrics(measured, run_ids)
                     measured = []
-                    self._write(record, run_ids, owner)
+                    with self._watching(record):
+                        self._write(record, run_ids, owner)
             self._write_metrics(measured, run_ids)
         except MlflowException as error:
-            if error.error_code in _REFUSALS:
+            if error.error_code in _REFUSALS and self._is_there():
                 raise Refused(_first_line(error)) from error
             raise
         except (FileNotFoundError, KeyError, TypeError) as error:  # will be no better next time
@@ -112,6 +115,16 @@ class MlflowSink:
         version = self._registry.register(record, None)
         self._registry.set_alias(name, metadata, CHAMPION)
         return version
+
+    def _watching(self, record: Record) -> AbstractContextManager[None]:
+        is_large = isinstance(record, FileKept | EmbedderRegistered)
+        return nullcontext() if is_large else self._latency.asking()
+
+    def _is_there(self) -> bool:
+        """Whether it was MLflow that refused, and not a gateway that does not find it just now."""
+        with suppress(MlflowException):
+            return bool(self._client.get_experiment(self.experiment_id))
+        return False
 
     def _write(self, record: Record, run_ids: dict[int, str], owner: str) -> None:
         client = self._client
@@ -141,7 +154,8 @@ class MlflowSink:
             ]
         for run, metrics in by_run.items():
             for start in range(0, len(metrics), MAX_METRICS):
-                self._client.log_batch(run_ids[run], metrics[start : start + MAX_METRICS])
+                with self._latency.asking():
+                    self._client.log_batch(run_ids[run], metrics[start : start + MAX_METRICS])
 
     def _find_or_start_run(self, record: RunStarted, run_ids: dict[int, str], owner: str) -> str:
         track_id = f"{owner}/{record.run}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Metric
+from mlflow.entities import LoggedModel, Metric
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
@@ -41,9 +41,7 @@ class ModelRegistry:
         if existing:
             return existing
         self._make_name(record.name)
-        model = self._client.create_logged_model(
-            self._experiment_id, name=record.name, source_run_id=run_id, tags=tags
-        )
+        model = self._find_or_make_model(record.name, run_id, tags)
         with tempfile.TemporaryDirectory(prefix="corpusmith-") as scratch:
             folder = Path(scratch) / "model"
             _save(Path(record.folder), folder, model.model_id)
@@ -63,6 +61,17 @@ class ModelRegistry:
             model_id=model.model_id if run_id else None,
         )
         return str(made.version)
+
+    def _find_or_make_model(
+        self, name: str, run_id: str | None, tags: dict[str, str]
+    ) -> LoggedModel:
+        """The model without a version that an earlier try has left, else a new one."""
+        for model in self._client.search_logged_models([self._experiment_id], f"name = '{name}'"):
+            if (model.source_run_id or None) == run_id and tags.items() <= model.tags.items():
+                return model
+        return self._client.create_logged_model(
+            self._experiment_id, name=name, source_run_id=run_id, tags=tags
+        )
 
     def _show_metrics(self, record: EmbedderRegistered, run_id: str, model_id: str) -> None:
         """On the model's page, where models are compared, and of which data they are."""

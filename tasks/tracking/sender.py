@@ -6,12 +6,17 @@ from collections.abc import Callable
 
 from tasks.redaction import without_secrets
 from tasks.tracking.delivery import Delivery
+from tasks.tracking.latency import Latency
 from tasks.tracking.replay import Replay
 
 BATCH_S, MAX_BATCH_S = 1.0, 10.0  # records gather at least and at most this long before they go
 REST = 100.0  # and in between, so many times as long as sending took: it shall cost 1 %
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.5, 30.0  # between attempts while MLflow is away
 OUTAGE_S = 10.0  # shorter ones are nobody's business
+BLINK_S = 1.0  # what one lost connection costs: still no reason to give up waiting
+# At the end, for an MLflow that is away: 2 % of what the run took, within these bounds.
+GRACE_FRAC, MIN_GRACE_S, MAX_GRACE_S = 0.02, 1.0, 5.0
+POLL_S = 0.1
 
 
 class Sender(threading.Thread):
@@ -23,12 +28,22 @@ class Sender(threading.Thread):
         problem: why the last attempt failed; None while all is well.
     """
 
-    def __init__(self, delivery: Delivery, replay: Replay, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        replay: Replay,
+        warn: Callable[[str], None],
+        latency: Latency | None = None,
+    ) -> None:
+        """`latency` is MLflow's: nobody waits for one that takes its time over answers."""
         super().__init__(name="corpusmith-tracking", daemon=True)
         self.problem: str | None = None
         self._delivery = delivery
         self._replay = replay
         self._warn = warn
+        self._latency = latency or Latency()
+        self._began_s = time.monotonic()
+        self._is_let_go = self._has_ended = False
         self._change = threading.Condition()
         self._deadline_s: float | None = None  # set when the run is over
         self._away_since_s: float | None = None
@@ -36,6 +51,15 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         """Send until the run is over and all is sent, or the time for that is up."""
+        try:
+            self._send_all()
+        finally:
+            with self._change:
+                self._has_ended = True
+                if self._is_let_go:
+                    self._delivery.spool.release()
+
+    def _send_all(self) -> None:
         pause_s = FIRST_PAUSE_S
         rested_s = time.thread_time()
         while not self._is_finished():
@@ -50,28 +74,57 @@ class Sender(threading.Thread):
                     self._rest(min(max(REST * sending_s, BATCH_S), MAX_BATCH_S))
                     rested_s = time.thread_time()
 
-    def finish(self, *, grace_s: float, limit_s: float) -> bool:
+    @property
+    def is_away(self) -> bool:
+        """Whether there is no point in waiting: MLflow is gone for more than a blink, or slow."""
+        since_s = self._away_since_s
+        gone_s = 0.0 if since_s is None else time.monotonic() - since_s
+        return self._latency.is_slow or gone_s > BLINK_S
+
+    @property
+    def why(self) -> str:
+        """Why some records have not been sent."""
+        slow = "it takes its time over answers" if self._latency.is_slow else None
+        return self.problem or slow or "there was no time to send them"
+
+    def finish(self, *, limit_s: float, grace_s: float | None = None) -> bool:
         """Send the rest and stop; True if all of it arrived.
 
         Args:
-            grace_s: how long to go on trying where MLflow is away, or sending others' leftovers.
             limit_s: how long to wait in all, also for an MLflow that answers.
+            grace_s: how long to go on trying where MLflow is away, or sending others' leftovers;
+                if it is left out, a small part of what the run took, and 5 s for leftovers.
         """
+        began_s = time.monotonic()
+        part_s = min(max(GRACE_FRAC * (began_s - self._began_s), MIN_GRACE_S), MAX_GRACE_S)
+        away_s, left_s = (part_s, MAX_GRACE_S) if grace_s is None else (grace_s, grace_s)
         with self._change:
-            self._deadline_s = time.monotonic() + grace_s
+            self._deadline_s = began_s + left_s
             self._change.notify_all()
-        self.join(min(limit_s, grace_s + 1.0) if self.problem else limit_s)
-        return not self.is_alive() and not self._delivery.num_waiting
+        while self.is_alive() and (waited_s := time.monotonic() - began_s) < limit_s:
+            own_is_sent = not self._delivery.num_waiting
+            if waited_s > (left_s if own_is_sent else away_s) and (own_is_sent or self.is_away):
+                break
+            self.join(POLL_S)
+        return not self._delivery.num_waiting
+
+    def let_go(self) -> None:
+        """Release the queue, as soon as this thread has no more to do with it: two that send the
+        same records at the same time would each make the runs."""
+        with self._change:
+            self._is_let_go = True
+            if self._has_ended:
+                self._delivery.spool.release()
 
     def wait_for(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Wait until sending made the condition true; gives up while MLflow is away."""
-
-        def is_over() -> bool:
-            return condition() or self.problem is not None or not self.is_alive()
-
+        deadline_s = time.monotonic() + limit_s
         with self._change:
             self._change.notify_all()  # no need to gather a batch
-            self._change.wait_for(is_over, limit_s)
+            while not (condition() or self.is_away) and self.is_alive():
+                if time.monotonic() > deadline_s:
+                    break
+                self._change.wait(POLL_S)
         return condition()
 
     def _attempt(self) -> bool:

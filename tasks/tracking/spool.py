@@ -111,10 +111,14 @@ class Spool:
                 return count
             offset = after
 
-    def discard(self) -> None:
-        """Remove the file: all of it has been sent."""
+    def remove(self) -> None:
+        """Remove the file: all of it has been sent. It is still to be released."""
         with contextlib.suppress(OSError):
             self.path.unlink()
+
+    def discard(self) -> None:
+        """Remove the file and let go of it."""
+        self.remove()
         self.release()
 
     def release(self) -> None:

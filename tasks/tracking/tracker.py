@@ -9,6 +9,7 @@ from typing import Any
 
 from tasks.redaction import without_secrets
 from tasks.tracking.delivery import Delivery, connect
+from tasks.tracking.latency import Latency
 from tasks.tracking.location import (
     Location,
     experiment_name,
@@ -37,8 +38,7 @@ from tasks.tracking.spool import Spool
 from tasks.tracking.system import SystemSampler
 
 CHALLENGER = "challenger"
-GRACE_S = 5.0  # at the end, for an MLflow that does not answer
-LIMIT_S = 600.0  # at the end, for one that does: a model may be on its way
+LIMIT_S = 600.0  # at the end, for an MLflow that answers: a model may be on its way
 KILLED_LIMIT_S = 5.0  # whoever killed us will not wait long
 REGISTER_LIMIT_S = 600.0
 ABOUT_LIMIT_S = 60.0
@@ -161,7 +161,8 @@ class Tracker:
         self._open_tracks = [self._parent]  # replaced, never changed: another thread reads it
         self._delivery = Delivery(spool, self._connect, run_id)
         self._replay = Replay(state_folder, location)
-        self._sender = Sender(self._delivery, self._replay, warn)
+        self._latency = Latency.of(location)
+        self._sender = Sender(self._delivery, self._replay, warn, self._latency)
         self._sampler = SystemSampler(self._load)
 
     @property
@@ -279,8 +280,8 @@ class Tracker:
     def close(self, status: str = "FINISHED") -> None:
         """End the run (FINISHED, FAILED or KILLED), send the rest, and say so if some had to stay.
 
-        Takes as long as MLflow takes; 5 s if it is away or the run was killed. Second calls do
-        nothing.
+        Takes as long as MLflow takes; at most 5 s if it is away, slow or the run was killed. Second
+        calls do nothing.
         """
         if not self._is_open:
             return
@@ -288,11 +289,11 @@ class Tracker:
         self._sampler.stop()
         self._end_run(PARENT, status)
         limit_s = KILLED_LIMIT_S if status == "KILLED" else LIMIT_S
-        if self._sender.finish(grace_s=GRACE_S, limit_s=limit_s):
-            self._spool.discard()
+        if self._sender.finish(limit_s=limit_s):
+            self._spool.remove()
         else:
             self._warn(self._what_stays())
-            self._spool.release()
+        self._sender.let_go()
         self._report_losses()
 
     def _begin(self, run_name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> None:
@@ -301,7 +302,7 @@ class Tracker:
 
     def _connect(self) -> Sink:
         try:
-            return connect(self._location, self._experiment)
+            return connect(self._location, self._experiment, self._latency)
         finally:
             if self._is_open and not self._sampler.ident:
                 self._sampler.start()  # not before: it needs MLflow, which is loaded by now
@@ -325,10 +326,9 @@ class Tracker:
         self._spool.append(RunEnded(run=run, status=status, time_ms=now_ms()))
 
     def _what_stays(self) -> str:
-        reason = self._sender.problem or "there was no time to send them"
         return (
             f"{self._delivery.num_waiting} records for MLflow at {self._location.public_uri} "
-            f"wait in {self._spool.path} and are sent at the next start ({reason})"
+            f"wait in {self._spool.path} and are sent at the next start ({self._sender.why})"
         )
 
     def _report_losses(self) -> None:

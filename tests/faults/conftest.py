@@ -41,6 +41,14 @@ def whole(corpus: Path) -> Path:
     return workspace
 
 
+@pytest.fixture(scope="session")
+def tokens(corpus: Path) -> Path:
+    """A workspace with all that pretraining reads."""
+    workspace = corpus.parent / "tokens"
+    run_stage("tokenize", corpus, workspace)
+    return workspace
+
+
 def _run_all(corpus: Path, workspace: Path, names: Path) -> None:
     """Run every stage, and write down which modules that took."""
     for stage in ENDS:

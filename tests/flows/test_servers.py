@@ -17,7 +17,7 @@ import pytest
 
 from flows import tether
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
-from flows.servers import without_heartbeats
+from flows.servers import PrefectApi, without_heartbeats
 from model.errors import CorpusmithError
 from tests.flows.chain import copy_prefect
 
@@ -229,6 +229,14 @@ def test_a_status_of_failure_is_no_answer(health: str) -> None:
     assert answers(f"{health}/api/health")
     assert not answers(f"{health}/elsewhere")
     assert not answers("http://[broken")
+
+
+def test_what_ends_a_run_because_the_api_went_away_is_told_as_that() -> None:
+    api = PrefectApi(f"http://{LOOPBACK}:{free_port()}/api", None)
+    with pytest.raises(CorpusmithError, match=r"went away.* when it is back"), api.explaining():
+        raise ConnectionError("refused")
+    with pytest.raises(CorpusmithError, match=r"^too little text$"), api.explaining():
+        raise CorpusmithError("too little text")
 
 
 def test_a_port_in_use_is_not_taken() -> None:

@@ -104,7 +104,7 @@ class MlflowServer:
             self._process = None
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300  # machines can be busy
         while True:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=5):

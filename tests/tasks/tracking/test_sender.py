@@ -9,6 +9,7 @@ import pytest
 
 from tasks.tracking import sender
 from tasks.tracking.delivery import Delivery
+from tasks.tracking.latency import Latency
 from tasks.tracking.location import embedded
 from tasks.tracking.records import Record, Tagged
 from tasks.tracking.replay import Replay
@@ -28,9 +29,11 @@ class FakeSink:
         self.refuses: set[str] = set()
         self.gate = threading.Event()
         self.gate.set()
+        self.latency = Latency(slow_s=0.1)
 
     def write(self, records: Sequence[Record], run_ids: dict[int, str], owner: str) -> None:
-        assert self.gate.wait(20)
+        with self.latency.asking():
+            assert self.gate.wait(20)
         for record in records:
             assert isinstance(record, Tagged)
             if self.is_away:
@@ -53,7 +56,10 @@ class Bench:
         self.spool = Spool.create(folder / "spool", "run")
         self.delivery = Delivery(self.spool, lambda: self.sink, "run")
         self.sender = Sender(
-            self.delivery, Replay(folder / "none", embedded(folder)), self.lines.append
+            self.delivery,
+            Replay(folder / "none", embedded(folder)),
+            self.lines.append,
+            self.sink.latency,
         )
 
     def append(self, numbers: range) -> list[str]:
@@ -75,7 +81,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.sink.gate.set()
-    if made.sender.ident:
+    if made.sender.is_alive():
         made.sender.finish(grace_s=0.0, limit_s=5.0)
 
 
@@ -111,6 +117,32 @@ def test_work_does_not_wait_for_a_tracker_that_hangs(bench: Bench) -> None:
     started = time.monotonic()
     assert not bench.sender.finish(grace_s=0.1, limit_s=0.3)
     assert time.monotonic() - started < 2.0
+
+
+def test_nobody_waits_for_a_tracker_that_takes_its_time(bench: Bench) -> None:
+    bench.sink.gate.clear()
+    sent = bench.append(range(10))
+    bench.sender.start()
+    started = time.monotonic()
+    assert not bench.sender.wait_for(lambda: not bench.delivery.num_waiting, limit_s=20)
+    assert not bench.sender.finish(limit_s=20)
+    assert time.monotonic() - started < 5.0
+    assert "takes its time" in bench.sender.why
+    bench.sender.let_go()
+    assert Spool.take_over(bench.spool.path) is None  # nobody sends the same at the same time
+    bench.sink.gate.set()
+    bench.sender.join(10)
+    assert bench.sink.received == sent
+    assert Spool.take_over(bench.spool.path)
+
+
+def test_one_lost_connection_is_no_reason_to_give_up_waiting(bench: Bench) -> None:
+    bench.sink.loses_answer = True
+    sent = bench.append(range(10))
+    bench.sender.start()
+    bench.wait_until(lambda: not bench.sink.loses_answer)
+    assert bench.sender.wait_for(lambda: not bench.delivery.num_waiting, limit_s=20)
+    assert bench.sink.received == sent
 
 
 def test_an_absent_tracker_holds_the_end_up_no_longer_than_the_grace(bench: Bench) -> None:
