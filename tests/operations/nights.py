@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.flows.chain import QUICK, Chain
 from tests.operations.changing_folder import CANARY, ChangingFolder, Night
-from tests.operations.kills import kill_after
+from tests.operations.kills import killed_after
 from tests.operations.lines import table, tell
 from tests.operations.scratch import is_as_from_scratch
 from tests.tasks.erasure.traces import traces
@@ -107,9 +107,11 @@ class Nights:
         command = ("refresh", str(self.texts.folder), *QUICK)
         usual_s = statistics.median([each.seconds for each in self.rows] or [USUAL_S])
         while self.rng.random() < KILLED_FRAC:
-            after_s = self.rng.uniform(0.1, 1.0) * usual_s
-            if kill_after(self.chain, command, after_s):
-                row.killed_after_s.append(after_s)
+            after_s, began_s = self.rng.uniform(0.1, 1.0) * usual_s, time.monotonic()
+            if answer := killed_after(self.chain, command, after_s):
+                row.seconds = time.monotonic() - began_s
+                return answer
+            row.killed_after_s.append(after_s)
         began_s = time.monotonic()
         answer = self.chain.answer(*command)
         row.seconds = time.monotonic() - began_s

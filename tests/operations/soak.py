@@ -29,7 +29,7 @@ from tests.flows.shell import Shell
 from tests.operations.changing_folder import ChangingFolder
 from tests.operations.flatness import GOOD, Judged, judge_flat, judge_linear
 from tests.operations.footprint import Disk, Process
-from tests.operations.kills import kill_after
+from tests.operations.kills import killed_after
 from tests.operations.lines import table, tell
 from tests.operations.scratch import is_as_from_scratch
 
@@ -120,7 +120,7 @@ class Soak:
         killed_after_s = None
         if number % KILLED_EVERY == 0:
             after_s = self.rng.uniform(0.1, 1.0) * USUAL_S
-            killed_after_s = after_s if kill_after(self.alone, command, after_s) else None
+            killed_after_s = None if killed_after(self.alone, command, after_s) else after_s
         began_s = time.monotonic()
         chain.answer(*command)
         seconds = time.monotonic() - began_s
