@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
+from flows.errors import ApiGoneError
 from flows.parser import parse
-from model.errors import ApiGoneError, CorpusmithError, RequestError
+from model.errors import CorpusmithError, RequestError
 from tasks.redaction import without_secrets
 from tasks.visible_text import visible
 

@@ -1,5 +1,6 @@
 """How a run's Prefect pages lead to its MLflow pages, and those back."""
 
+import threading
 from collections.abc import Callable
 from uuid import UUID
 
@@ -41,23 +42,38 @@ class Links:
         self._tracker = tracker
         self._warn = warn
         self._waiting: list[tuple[str, UUID, StageTrack | None]] = []
+        self._change = threading.Lock()  # stages' pages come from threads of their own
+        self._told: set[str] = set()  # a link that fails is tried again and again
 
     def add(self, key: str, flow_run_id: str, track: StageTrack | None = None) -> None:
         """Let the page of that flow run lead to a stage's run in MLflow, or to the parent's."""
-        self._waiting.append((key, UUID(flow_run_id), track))
+        self._keep((key, UUID(flow_run_id), track))
 
     def make_known(self) -> None:
         """Make the links that can be made by now; the others wait, and all where one fails."""
-        waiting, self._waiting = self._waiting, []
+        with self._change:
+            waiting, self._waiting = self._waiting, []
         is_answering = True
-        for key, flow_run_id, track in waiting:
+        for link in waiting:
+            key, flow_run_id, track = link
             page = self._tracker.page(track) if is_answering else None
             if page is None:
-                self._waiting.append((key, flow_run_id, track))
+                self._keep(link)
                 continue
             is_answering = False
-            with harmless(f"{key} could not be shown in Prefect", self._warn):
+            with harmless(f"{key} could not be shown in Prefect", self._tell):
                 LinkArtifact(
                     key=key, link=page, link_text="the run in MLflow", flow_run_id=flow_run_id
                 ).create()
                 is_answering = True
+            if not is_answering:
+                self._keep(link)
+
+    def _keep(self, link: tuple[str, UUID, StageTrack | None]) -> None:
+        with self._change:
+            self._waiting.append(link)
+
+    def _tell(self, line: str) -> None:
+        if line not in self._told:
+            self._told.add(line)
+            self._warn(line)

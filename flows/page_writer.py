@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flows.harmless import harmless
 
 DRAIN_S = 5.0  # at the end of a stage, for an API that does not answer
+FAILED_S = 1.0  # the same of a stage that failed
 
 
 class PageWriter:
@@ -37,8 +38,22 @@ class PageWriter:
         with self._change:
             self._waiting[says] = lambda: context.run(self._try, says, page)
             self._change.notify_all()
-            if not self._thread.ident:
-                self._thread.start()
+            failure = None if self._thread.ident else self._start()
+        if failure:
+            self._warn(f"{says}: {type(failure).__name__}: {failure}")
+
+    def end(self, way_out: type[BaseException] | None) -> None:
+        """Be done with a stage: a moment for what waits where it failed, none where it was stopped.
+
+        Args:
+            way_out: what the stage raised.
+        """
+        if way_out is None:
+            self.finish()
+        elif issubclass(way_out, Exception):
+            self.finish(FAILED_S)
+        else:
+            self.stop()
 
     def finish(self, limit_s: float = DRAIN_S) -> None:
         """Wait until all is written; after the time for that, say what is not."""
@@ -55,6 +70,15 @@ class PageWriter:
             self._waiting.clear()
             self._is_over = True
             self._change.notify_all()
+
+    def _start(self) -> Exception | None:
+        """What kept the thread from starting; what waits is dropped, the next page tries again."""
+        try:
+            self._thread.start()
+        except (RuntimeError, MemoryError) as error:  # the machine has no room for a thread
+            self._waiting.clear()
+            return error
+        return None
 
     def _run(self) -> None:
         while True:

@@ -43,11 +43,8 @@ class StagePages:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: object, *way_out: object) -> None:
-        if kind is None:
-            self._writer.finish()
-        else:
-            self._writer.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.end(kind)
 
     def progress(self, done: int, total: int) -> None:
         """Show how far the stage is, every few seconds, and link what MLflow knows by now."""

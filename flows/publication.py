@@ -15,7 +15,7 @@ from flows.task_tags import tagged_as_all
 from model.errors import RequestError
 from tasks.release.decision import reasons_against
 from tasks.release.pointer import Release, current, flaws_of, history, publish, releases
-from tasks.release.switches import withdrawn_embedders
+from tasks.release.switches import withdrawn, withdrawn_embedders
 from tasks.release.trial.config import TrialConfig
 from tasks.release.trial.definition import RELEASED_CORPUS, RELEASED_EMBEDDER, TRIAL
 from tasks.release.trial.findings import Trial
@@ -102,10 +102,11 @@ def reasons_to_refuse(
     A first release, a new export of the released embedder, and what takes the place of a release
     that is broken are published without a trial.
     """
-    if before is None or before.embedder.content_id == made["tune"].content_id:
+    if before is None or config.release.publish == "always":
         return []
-    if config.release.publish == "always":
-        return []
+    if before.embedder.content_id == made["tune"].content_id:
+        reason = _was_withdrawn_table(run, made)
+        return [reason] if reason else []
     if config.release.publish == "never":
         return ["release.publish = never: another embedder than the released one is not published"]
     if flaws := _flaws(run, before):
@@ -146,6 +147,20 @@ def _was_withdrawn(run: Session, made: Made) -> str | None:
         f"release {switch.before} with this embedder was rolled back from on {switch.at}: "
         f"`corpusmith release rollback {switch.before}` or release.publish = always brings it back"
     )
+
+
+def _was_withdrawn_table(run: Session, made: Made) -> str | None:
+    """The same of a table; another one of that embedder is welcome."""
+    gone = withdrawn(history(run.workspace))
+    for release in releases(run.workspace):
+        is_same = (release.embedder, release.export) == (made["tune"], made["export"])
+        if is_same and release.id in gone:
+            return (
+                f"release {release.id} with this table was rolled back from on "
+                f"{gone[release.id].at}: `corpusmith release rollback {release.id}` or "
+                "release.publish = always brings it back"
+            )
+    return None
 
 
 def _trial(

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from flows.errors import ApiGoneError
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
-from model.errors import ApiGoneError, CorpusmithError, RequestError
+from model.errors import CorpusmithError, RequestError
 from tasks.redaction import names_user, without_password
 
 START_S = 180.0  # a fresh database is migrated first, and the machine may be busy
@@ -54,16 +55,20 @@ class PrefectApi:
         """
         try:
             yield
-        except CorpusmithError:
+        except (CorpusmithError, MemoryError):
             raise
         except Exception as error:  # of the HTTP client, of Prefect, of what it makes of both
-            if answers(f"{self.url}/health"):
+            if _is_of_this_machine(error) or self._is_there():
                 raise
             log = f" (its log is {self.server.log})" if self.server else ""
             raise ApiGoneError(
                 f"the Prefect API at {without_password(self.url)} went away{log}: what is finished "
                 f"stays: run the same command again{'' if self.server else ' when it is back'}"
             ) from error
+
+    def _is_there(self) -> bool:
+        """Asked twice: one answer may be late where the machine has no memory to spare."""
+        return any(answers(f"{self.url}/health") for _ in range(2))
 
 
 def prepare_prefect(state_folder: Path) -> PrefectApi:
@@ -165,6 +170,11 @@ _API_ENVIRONMENT = {
 }
 
 
+def _is_of_this_machine(error: Exception) -> bool:
+    """Such as a full or read-only disk, which no API's absence explains."""
+    return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
+
+
 def _api_command(url: str) -> list[str]:
     port = url.rsplit(":", 1)[1]
     application = ["--factory", "prefect.server.api.server:create_app"]
@@ -184,9 +194,11 @@ def _prefect_environment(home: Path, api_url: str) -> dict[str, str]:
 def only_own_pages(url: str) -> dict[str, str]:
     """What lets no page of another site, open in a browser here, read or change what Prefect has.
 
-    Its default lets all of them.
+    Its default lets all of them. Its own page may be opened as localhost, too, as who comes
+    through a tunnel does.
     """
-    return {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": url}
+    own = f"{url},{url.replace(LOOPBACK, 'localhost')}"
+    return {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own}
 
 
 def without_telemetry() -> dict[str, str]:

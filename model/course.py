@@ -59,6 +59,10 @@ class TrainingSettings:
         """The same for scheduled checkpoints."""
         return self._marks(self.num_checkpoints, state) > state.num_checkpoints
 
+    def something_is_due(self, state: TrainingState) -> bool:
+        """Whether a validation or a scheduled checkpoint is, as one always is at the end."""
+        return self.validation_is_due(state) or self.checkpoint_is_due(state)
+
     def rate_factor(self, state: TrainingState) -> float:
         """Share of the peak rates that the next update takes."""
         return rate_factor(

@@ -20,9 +20,5 @@ class ArtifactError(CorpusmithError):
     """An artifact, checkpoint or table on disk is damaged, foreign or of another format."""
 
 
-class ApiGoneError(CorpusmithError):
-    """Prefect's API went away while flows were running; what stages have finished stays."""
-
-
 class TrainingError(CorpusmithError):
     """Training cannot go on, such as a loss that is no longer finite."""

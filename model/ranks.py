@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import default_pg_timeout
 from torch.nn.parallel import DistributedDataParallel
 
 # Small sums are made of CPU tensors, so that on a GPU they wait for no kernel.
@@ -92,7 +93,11 @@ def joined(device: torch.device, meeting: Path | None = None) -> Iterator[Ranks]
     # DistributedDataParallel loads it; loaded while the group exists, it keeps it from ending.
     importlib.import_module("torch._dynamo")
     rank, num_ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = distributed.FileStore(str(meeting), num_ranks) if meeting else None
+    store = None
+    if meeting:
+        store = distributed.FileStore(str(meeting), num_ranks)
+        # torch does so with a store that it makes itself; the file's own would be five minutes.
+        store.set_timeout(default_pg_timeout)
     distributed.init_process_group(
         BACKENDS[device.type], store=store, rank=rank, world_size=num_ranks
     )

@@ -11,7 +11,7 @@ import torch
 
 from model.course import TrainingSettings
 from model.errors import CorpusmithError, TrainingError
-from model.finite import are_finite
+from model.finite import are_finite, refuse_no_numbers
 from model.giving_up import GivenUp, can_be_given_up
 from model.gradients import Gradients
 from model.masked_batches import MaskedBatch, TrainingRows, batches_ahead
@@ -147,12 +147,8 @@ class Training:
             if trouble := self._trouble(update):
                 self._roll_back(trouble)
                 return
-            measures = self._apply(update)
-            if not are_finite(self.model.parameters()):
-                self.state.step -= 1  # it counts as not done
-                self._roll_back("the update leaves weights that are not finite")
+            if not self._after_update(self._apply(update)):
                 return
-            self._after_update(measures)
 
     def _gradient(self, batches: list[MaskedBatch]) -> _Update:
         """Computes and clips the gradient; the loss is the mean over all targets of the update."""
@@ -228,13 +224,27 @@ class Training:
             values["rows_per_step"] = float(rows.num_rows_in(step))
         return values
 
-    def _after_update(self, measures: dict[str, float]) -> None:
+    def _after_update(self, measures: dict[str, float]) -> bool:
+        """Whether the run stands; else it went back to a checkpoint."""
         stop, checkpoint_by_time = self._agree()
-        self._do_what_is_due(measures, must_checkpoint=stop or checkpoint_by_time)
-        if self.ranks.is_first:
-            self.hooks.on_progress(self.state.step)
+        must_save = stop or checkpoint_by_time
+        is_due = must_save or self.settings.something_is_due(self.state)
+        stands = not is_due or self._has_finite_weights()
+        if stands:
+            self._do_what_is_due(measures, must_checkpoint=must_save)
+            if self.ranks.is_first:
+                self.hooks.on_progress(self.state.step)
         if stop and not self._is_over():
             raise self._interruption()
+        return stands
+
+    def _has_finite_weights(self) -> bool:
+        """On all ranks; else goes back. Where nothing is due, the next update's loss tells."""
+        if self.ranks.sum(torch.tensor(int(not are_finite(self.model.parameters())))) == 0:
+            return True
+        self.state.step -= 1  # the update counts as not done
+        self._roll_back("there are weights that are not finite")
+        return False
 
     def _do_what_is_due(
         self, measures: dict[str, float] | None = None, *, must_checkpoint: bool = False
@@ -265,7 +275,7 @@ class Training:
     def _leave(self) -> None:
         """Ends the run without what is being computed."""
         self._gradients.drop()
-        if self.state.step > self._saved_step:
+        if self.state.step > self._saved_step and self._has_finite_weights():
             self._write_checkpoint()
         raise self._interruption()
 
@@ -309,20 +319,12 @@ class Training:
     def _validate(self) -> None:
         with self._speed.paused():
             self.state.validation = self.hooks.validate()
-            self._refuse_no_numbers(self.state.validation)
+            refuse_no_numbers(self.state.validation, self.state.step)
             if self.ranks.is_first:
                 step = {"step": self.state.step}
                 self.state.samples += [step | example for example in self.hooks.examples()]
         self.state.validated_step = self.state.step
         self._report(self.state.validation)
-
-    def _refuse_no_numbers(self, measures: dict[str, float]) -> None:
-        for name, value in measures.items():
-            if not math.isfinite(value):
-                raise TrainingError(
-                    f"{name} is {value} after step {self.state.step}; lower "
-                    "pretrain.muon_learning_rate and pretrain.learning_rate"
-                )
 
     def _checkpoint(self) -> None:
         if self._is_over() and self.state.validated_step != self.state.step:

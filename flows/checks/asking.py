@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tasks.redaction import without_password, without_secrets
+from tasks.redaction import without_secrets, without_user
 
 TIMEOUT_S = 5.0
 NEEDS_SIGN_IN = frozenset({401, 403})
@@ -48,7 +48,7 @@ def ask(url: str, headers: Mapping[str, str] | None = None) -> Reply:
     """What the address answers to a GET. Never raises; an address's own password is not sent."""
     began_s = time.time()
     try:
-        request = urllib.request.Request(without_password(url), headers=dict(headers or {}))
+        request = urllib.request.Request(without_user(url), headers=dict(headers or {}))
         with _opener(url).open(request, timeout=TIMEOUT_S) as answer:
             text = answer.read(1000).decode("utf-8", "replace").strip()
             return Reply(answer.status, text, _ahead(answer.headers.get("Date"), began_s))

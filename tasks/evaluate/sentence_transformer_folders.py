@@ -3,6 +3,7 @@
 Shape letters: N texts, D dimensions.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,9 @@ from tasks.stage import Reporter
 SETTING = "evaluate.sentence_transformers"
 
 _MODULES = "modules.json"  # what makes a folder one of theirs
-_WEIGHTS, _PICKLED = "model.safetensors", "pytorch_model.bin"
+_ROUTERS = ("router_config.json", "config.json")  # the second of older ones
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLED = "pytorch_model.bin"
 _TEXTS_AT_ONCE = 256
 
 
@@ -75,8 +78,8 @@ class SentenceTransformerSystem:
         """
         from sentence_transformers import SentenceTransformer
 
-        _refuse_pickles(folder)
         try:
+            _refuse_pickles(folder)
             model = SentenceTransformer(
                 str(folder),
                 device=str(device),
@@ -84,6 +87,8 @@ class SentenceTransformerSystem:
                 trust_remote_code=False,
                 model_kwargs={"use_safetensors": True},
             )
+        except RequestError:
+            raise
         except Exception as error:  # whatever its many parts raise
             reason = " ".join(str(error).split())
             raise RequestError(
@@ -135,12 +140,25 @@ class SentenceTransformerSystem:
 
 def _refuse_pickles(folder: Path) -> None:
     """The encoder's weights are not the only ones: further layers have files of their own."""
-    for path in sorted(folder.rglob(_PICKLED)):
-        if not (path.parent / _WEIGHTS).is_file():
+    for place in _module_folders(folder):
+        path = place / _PICKLED
+        if path.is_file() and not any((place / name).is_file() for name in _WEIGHTS):
             raise RequestError(
                 f"{SETTING}: {path} is a pickle, which can run code and is never read; save the "
                 "model again where you trust it, weights as safetensors"
             )
+
+
+def _module_folders(folder: Path) -> list[Path]:
+    """Where the model's parts lie; what else is below, such as checkpoints, is never read."""
+    parts = json.loads((folder / _MODULES).read_text("utf-8"))
+    found = [(folder / part["path"]).resolve() for part in parts]
+    for place in found:  # grows: a router holds further parts, perhaps another router
+        for path in (place / name for name in _ROUTERS):
+            held = json.loads(path.read_text("utf-8")).get("types") if path.is_file() else None
+            further = [(place / name).resolve() for name in held or ()]
+            found += [each for each in further if each not in found]
+    return found
 
 
 def num_cut_texts(model: Any, texts: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from tasks.store.errors import DiskFullError
 from tasks.store.hashing import size_of
 from tasks.store.identity import stage_of_input
 from tasks.store.lease import Lease, is_held, try_lease
-from tasks.store.lease_files import FolderSeat
 from tasks.store.lookup import Lookup
 from tasks.store.manifest import MANIFEST_NAME
 from tasks.store.run_records import (
     COMPLETED,
     REFRESH,
     WHOLE_CHAIN,
+    Record,
     compared_corpus,
     is_going_on_here,
     state_of,
@@ -84,20 +84,20 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
         return False
     try:
         _remove(lookup, garbage.path)
+        _forget(lookup, lease)
     finally:
-        lease.release()
-    _forget(lookup, lease)
+        lease.release()  # of no effect where it was forgotten
     return True
 
 
 def _forget(lookup: Lookup, lease: Lease) -> None:
     """The lease goes with the last that there was of its request, or there would be one more for
-    each artifact there ever was."""
+    each artifact there ever was. While it is held: once released, it may be another's."""
     stage, input_id = lease.stage, lease.input_id
     workspace = lookup.workspace
     places = (workspace.artifact_folder(stage, input_id), workspace.staging / stage / input_id)
     if not any(place.exists() for place in places):
-        FolderSeat(workspace.leases / stage / input_id).forget(lease.fence)
+        lease.forget()
 
 
 def _remove(lookup: Lookup, path: Path) -> None:
@@ -150,21 +150,27 @@ def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
 def _unreferenced(lookup: Lookup, keep_releases: int) -> Iterator[Garbage]:
     if lookup.is_at_work():
         return
-    if any(map(is_going_on_here, lookup.workspace.runs())):  # between two stages it holds none
+    records = lookup.workspace.runs()
+    if any(map(is_going_on_here, records)):  # between two stages it holds none
         return
-    needed = needed_artifacts(lookup, keep_releases)
+    needed = needed_artifacts(lookup, records, keep_releases)
     for folder in _folders(lookup.workspace.artifacts, depth=2):
         if (folder.parent.name, folder.name) not in needed:
             yield Garbage(folder, (folder.parent.name, folder.name))
 
 
-def needed_artifacts(lookup: Lookup, keep_releases: int) -> set[Key]:
+def needed_artifacts(lookup: Lookup, records: Sequence[Record], keep_releases: int) -> set[Key]:
     """(stage, input_id) of what kept releases and recent runs refer to, and what that is made of.
 
+    Args:
+        lookup: of the workspace.
+        records: of all its runs, oldest first.
+        keep_releases: how many of the newest releases count.
+
     Raises:
-        ArtifactError: a kept release or a run record cannot be read.
+        ArtifactError: a kept release cannot be read.
     """
-    waiting = [*_released(lookup, keep_releases), *_recorded(lookup), *_compared(lookup)]
+    waiting = [*_released(lookup, keep_releases), *_recorded(records), *_compared(records)]
     needed: set[Key] = set()
     while waiting:
         key = waiting.pop()
@@ -194,14 +200,14 @@ def _released(lookup: Lookup, keep_releases: int) -> Iterator[Key]:
         yield from (key for value in release.values() for key in _keys(value))
 
 
-def _recorded(lookup: Lookup) -> Iterator[Key]:
+def _recorded(records: Sequence[Record]) -> Iterator[Key]:
     """What the newest completed run used, and those after it, which may be run again.
 
     Of the refreshes since then, the newest that published and those after it: the ones before are
     done with, and a workspace that is refreshed every night would keep every table.
     """
     is_refreshed = False
-    for record in reversed(lookup.workspace.runs()):
+    for record in reversed(records):
         if record.get("flow") == REFRESH:
             if is_refreshed:
                 continue
@@ -214,12 +220,12 @@ def _recorded(lookup: Lookup) -> Iterator[Key]:
             return
 
 
-def _compared(lookup: Lookup) -> Iterator[Key]:
+def _compared(records: Sequence[Record]) -> Iterator[Key]:
     """The corpus that new documents are told from: without it, known drift would be told again.
 
     Nights that bring too few documents to tell publish and judge nothing, and they may be many.
     """
-    if corpus := compared_corpus(lookup.workspace.runs()):
+    if corpus := compared_corpus(records):
         yield corpus.stage, corpus.input_id
 
 

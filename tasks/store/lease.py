@@ -85,6 +85,9 @@ class Seat(Protocol):
     def rewrite(self, mine: Seen, record: bytes) -> Seen | None:
         """Replace the own record; None where another holds the lease."""
 
+    def forget(self, mine: Seen) -> None:
+        """Remove the own record, so that fences begin anew, where that cannot hit another's."""
+
 
 @dataclass
 class Lease:
@@ -125,6 +128,14 @@ class Lease:
         """
         with contextlib.suppress(LeaseLostError, StorageError, DiskFullError, OSError):
             self._write(released=True)
+
+    def forget(self) -> None:
+        """Leave nothing of it, since nobody needs it any more, as the last act of who holds it.
+
+        Where another has it by now, or its place keeps it, nothing happens.
+        """
+        with contextlib.suppress(OSError):
+            self.seat.forget(self._mine)
 
     def _write(self, *, released: bool) -> None:
         with self._writing:

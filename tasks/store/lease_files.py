@@ -1,6 +1,7 @@
 """A lease that lies in a folder: a row of files ``<fence>.json``, of which the highest counts.
 
-Taking over means being the first to create the next one, which the file system decides.
+Taking over means being the first to create the next one, which the file system decides. A row
+that was forgotten begins again at 1, so a number alone does not say whose it is: the record does.
 """
 
 import contextlib
@@ -31,27 +32,25 @@ class FolderSeat:
         fences = self._fences()
         if not fences:
             return None
-        try:
-            raw = self._path(fences[-1]).read_bytes()
-        except FileNotFoundError:  # removed by a holder with a higher fence
-            return self.newest()
-        return Seen(fences[-1], raw, parse_record(raw))
+        # where there is none, a holder with a higher fence removed it, or it was forgotten
+        return self._seen(fences[-1]) or self.newest()
 
     def claim(self, before: Seen | None, fence: int, record: bytes) -> Seen | None:
         """See `Seat.claim`."""
-        if not self._begin(self._path(fence), record):
+        if not _is_same(self.newest(), before) or not self._begin(self._path(fence), record):
             return None
-        if self._fences()[-1] != fence:  # we looked long ago; the row has moved on
-            self._path(fence).unlink(missing_ok=True)
+        mine = Seen(fence, record, parse_record(record))
+        is_next = before is None or _is_same(self._seen(before.fence), before)
+        if not is_next or not _is_same(self.newest(), mine):
+            self._remove(mine)  # we looked long ago; the row has moved on, or begun anew
             return None
         for old in self._fences()[:-1]:
             self._path(old).unlink(missing_ok=True)
-        return Seen(fence, record, parse_record(record))
+        return mine
 
     def rewrite(self, mine: Seen, record: bytes) -> Seen | None:
         """See `Seat.rewrite`."""
-        newest = self.newest()
-        if newest is None or newest.fence != mine.fence:
+        if not _is_same(self.newest(), mine):
             return None
         try:
             self._replace(self._path(mine.fence), record)
@@ -59,20 +58,19 @@ class FolderSeat:
             return None
         return Seen(mine.fence, record, parse_record(record))
 
-    def forget(self, fence: int) -> None:
-        """Leave nothing of a lease that was released and that nobody needs, where nobody else has
-        taken it since."""
-        self._path(fence).unlink(missing_ok=True)
+    def forget(self, mine: Seen) -> None:
+        """See `Seat.forget`."""
+        self._remove(mine)
         with contextlib.suppress(OSError):
             self._folder.rmdir()
 
     def _begin(self, path: Path, record: bytes) -> bool:
         """Be the first to make a file; a half one would keep everybody waiting."""
         with explaining_full_disk(path, len(record)):
-            self._folder.mkdir(parents=True, exist_ok=True)
             try:
+                self._folder.mkdir(parents=True, exist_ok=True)
                 file = path.open("xb")
-            except (FileExistsError, FileNotFoundError):  # or forgotten just now
+            except (FileExistsError, FileNotFoundError):  # or the folder was forgotten just now
                 return False
             try:
                 with file:
@@ -93,10 +91,33 @@ class FolderSeat:
                 file.truncate()
 
     def _fences(self) -> list[int]:
-        if not self._folder.is_dir():
+        try:
+            names = [path.name for path in self._folder.iterdir()]
+        except FileNotFoundError:
             return []
-        matches = (_FENCE_FILE.fullmatch(path.name) for path in self._folder.iterdir())
+        matches = (_FENCE_FILE.fullmatch(name) for name in names)
         return sorted(int(match[1]) for match in matches if match)
+
+    def _seen(self, fence: int) -> Seen | None:
+        try:
+            raw = self._path(fence).read_bytes()
+        except FileNotFoundError:
+            return None
+        return Seen(fence, raw, parse_record(raw))
+
+    def _remove(self, mine: Seen) -> None:
+        if _is_same(self._seen(mine.fence), mine):
+            self._path(mine.fence).unlink(missing_ok=True)
 
     def _path(self, fence: int) -> Path:
         return self._folder / f"{fence:06d}.json"
+
+
+def _is_same(one: Seen | None, other: Seen | None) -> bool:
+    """Whether both are of one holder, however often it has beaten in between."""
+    if one is None or other is None:
+        return one is other
+    if one.record is None or other.record is None:
+        return (one.fence, one.raw) == (other.fence, other.raw)
+    attempts = (one.record.attempt_id, other.record.attempt_id)
+    return one.fence == other.fence and attempts[0] == attempts[1]

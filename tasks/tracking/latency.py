@@ -25,8 +25,8 @@ class Latency:
 
     @classmethod
     def of(cls, location: Location) -> Self:
-        """The workspace's own store is slow only where the machine is: it counts as there."""
-        return cls(math.inf if location.is_embedded else SLOW_S)
+        """A database is slow where the machine is or while it is made: it counts as there."""
+        return cls(SLOW_S if location.is_server else math.inf)
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -38,6 +38,12 @@ class Latency:
         finally:
             self._last_s = time.monotonic() - began_s
             self._asked_s = None
+
+    @contextmanager
+    def transferring(self) -> Iterator[None]:
+        """The block moves what is large: it may take its time, whatever the last answer took."""
+        self._last_s = 0.0
+        yield
 
     @property
     def is_slow(self) -> bool:

@@ -12,7 +12,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
@@ -96,8 +96,7 @@ class MlflowSink:
                 else:
                     self._write_metrics(measured, run_ids)
                     measured = []
-                    with self._watching(record):
-                        self._write(record, run_ids, owner)
+                    self._write(record, run_ids, owner)
             self._write_metrics(measured, run_ids)
         except MlflowException as error:
             if error.error_code in _REFUSALS and self._is_there():
@@ -116,10 +115,6 @@ class MlflowSink:
         self._registry.set_alias(name, metadata, CHAMPION)
         return version
 
-    def _watching(self, record: Record) -> AbstractContextManager[None]:
-        is_large = isinstance(record, FileKept | EmbedderRegistered)
-        return nullcontext() if is_large else self._latency.asking()
-
     def _is_there(self) -> bool:
         """Whether it was MLflow that refused, and not a gateway that does not find it just now."""
         with suppress(MlflowException):
@@ -127,19 +122,27 @@ class MlflowSink:
         return False
 
     def _write(self, record: Record, run_ids: dict[int, str], owner: str) -> None:
-        client = self._client
         match record:
             case RunStarted():
                 run_ids[record.run] = self._find_or_start_run(record, run_ids, owner)
+            case FileKept(run=run, path=path, folder=folder):
+                with self._latency.transferring():
+                    self._keep_file(run_ids[run], Path(path), folder)
+            case EmbedderRegistered(run=run):
+                with self._latency.transferring():
+                    version = self._registry.register(record, run_ids[run])
+                self.versions[record.registration] = version
+            case _:
+                with self._latency.asking():
+                    self._write_small(record, run_ids)
+
+    def _write_small(self, record: Record, run_ids: dict[int, str]) -> None:
+        client = self._client
+        match record:
             case Tagged(run=run, key=key, value=value):
                 client.set_tag(run_ids[run], key, value)
-            case FileKept(run=run, path=path, folder=folder):
-                self._keep_file(run_ids[run], Path(path), folder)
             case DatasetUsed(run=run):
                 client.log_inputs(run_ids[run], [_dataset(record)])
-            case EmbedderRegistered(run=run):
-                version = self._registry.register(record, run_ids[run])
-                self.versions[record.registration] = version
             case ChampionSet(name=name, metadata=metadata, alias=alias):
                 self._registry.set_alias(name, metadata, alias)
             case RunEnded(run=run, status=status, time_ms=time_ms):
@@ -160,20 +163,23 @@ class MlflowSink:
     def _find_or_start_run(self, record: RunStarted, run_ids: dict[int, str], owner: str) -> str:
         track_id = f"{owner}/{record.run}"
         wanted = f"tags.`{TRACK_TAG}` = '{track_id}'"
-        found = self._client.search_runs([self.experiment_id], wanted, max_results=1)
+        with self._latency.asking():
+            found = self._client.search_runs([self.experiment_id], wanted, max_results=1)
         run_id = found[0].info.run_id if found else self._start_run(record, run_ids, track_id)
         params = [Param(name, value) for name, value in record.params.items()]
         for start in range(0, len(params), MAX_PARAMS):
-            self._client.log_batch(run_id, params=params[start : start + MAX_PARAMS])
+            with self._latency.asking():
+                self._client.log_batch(run_id, params=params[start : start + MAX_PARAMS])
         return str(run_id)
 
     def _start_run(self, record: RunStarted, run_ids: dict[int, str], track_id: str) -> str:
         tags = {**record.tags, TRACK_TAG: track_id, "mlflow.source.name": "corpusmith"}
         if record.run != PARENT:
             tags["mlflow.parentRunId"] = run_ids[PARENT]
-        run = self._client.create_run(
-            self.experiment_id, start_time=record.time_ms, tags=tags, run_name=record.name
-        )
+        with self._latency.asking():
+            run = self._client.create_run(
+                self.experiment_id, start_time=record.time_ms, tags=tags, run_name=record.name
+            )
         return str(run.info.run_id)
 
     def _keep_file(self, run_id: str, path: Path, folder: str | None) -> None:

@@ -5,13 +5,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tasks.redaction import without_secrets
+from tasks.redaction import names_secret, without_password
 
 MAX_PARAM_CHARACTERS = 6000  # MLflow's limits
 MAX_TAG_CHARACTERS = 8000
 MAX_KEY_CHARACTERS = 250
 
-_SECRET = re.compile(r"passw|secret|credential|(api|access|private)_?key|auth(_?token)?$", re.I)
 _NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")
 
 
@@ -23,7 +22,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{name}.")
         else:
-            shown = "(hidden)" if _SECRET.search(name.rsplit(".", 1)[-1]) else as_text(value)
+            shown = "(hidden)" if names_secret(name.rsplit(".", 1)[-1]) else as_text(value)
             flat[valid_name(name)] = cut(shown, MAX_PARAM_CHARACTERS)
     return flat
 
@@ -31,7 +30,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def as_text(value: Any) -> str:
     """A value as one reads it: text as it is, all else as JSON; addresses lose their passwords."""
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return without_secrets(text)
+    return without_password(text)
 
 
 def cut(text: str, max_characters: int) -> str:

@@ -1,6 +1,7 @@
 """Numbers that are none, in weights and in vectors: a line that says so, and nothing half."""
 
 import hashlib
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_weights_that_are_no_numbers_come_into_no_checkpoint(
     folder = without(whole, tmp_path / "work", downstream_of(stage))
     work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
     assert done_apart(as_command(spoiled(work, update, value), said)) == 1
-    assert "the update leaves weights that are not finite" in line_in(said)
+    assert re.search("weights that are not finite|the loss is (nan|inf)", line_in(said))
     assert committed(folder, stage) == []
     assert done_apart(work) == 0
     assert committed(folder, stage) == expected

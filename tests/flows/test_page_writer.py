@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from flows.page_writer import PageWriter
+from flows.page_writer import FAILED_S, PageWriter
 
 LONG_S = 20.0
 
@@ -85,3 +85,38 @@ def test_a_page_that_fails_is_a_warning_and_the_next_is_written(
     writer.write("summary", lambda: shown.append("summary"))
     writer.finish(LONG_S)
     assert (told, shown) == (["links: OSError: no"], ["summary"])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("can't start new thread"), MemoryError()])
+def test_no_room_for_a_thread_ends_no_stage(
+    error: Exception, writer: PageWriter, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    shown: list[str] = []
+    with monkeypatch.context() as full:
+        full.setattr(writer._thread, "start", refuse)
+        writer.write("progress", lambda: shown.append("progress"))
+    assert told == [f"progress: {type(error).__name__}: {error}"]
+    writer.write("summary", lambda: shown.append("summary"))
+    writer.finish(LONG_S)
+    assert shown == ["summary"]
+
+
+def test_what_a_failed_stage_gave_last_is_written(writer: PageWriter) -> None:
+    shown: list[str] = []
+    writer.write("first", lambda: time.sleep(FAILED_S / 10))
+    writer.write("table", lambda: shown.append("table"))
+    writer.end(ValueError)
+    assert shown == ["table"]
+
+
+def test_who_stops_a_stage_waits_for_no_page(writer: PageWriter, told: list[str]) -> None:
+    is_back = threading.Event()
+    writer.write("first", lambda: is_back.wait(LONG_S))
+    started = time.monotonic()
+    writer.end(KeyboardInterrupt)
+    assert time.monotonic() - started < FAILED_S / 2
+    is_back.set()
+    assert told == []

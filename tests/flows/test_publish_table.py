@@ -8,7 +8,7 @@ import pytest
 
 from flows.champion import champion_of
 from flows.config import PipelineConfig
-from flows.publication import _was_withdrawn
+from flows.publication import _was_withdrawn, reasons_to_refuse
 from flows.refresh import _proposal, publish_table
 from model.errors import CorpusmithError, RequestError
 from tasks.release.pointer import Release, current, history, publish, roll_back
@@ -79,6 +79,24 @@ def test_who_went_back_from_a_table_has_not_withdrawn_its_embedder(
     reason = _was_withdrawn(run, {"tune": other.ref})
     assert reason
     assert reason.startswith("release 3 with this embedder was rolled back from on ")
+
+
+def test_a_whole_chain_leaves_a_table_that_was_rolled_back_from(
+    store: Store, first: Release, embedder: Artifact, tables: list[Artifact]
+) -> None:
+    """One whose embedder is the released one is not even tried."""
+    run: Any = SimpleNamespace(workspace=store.workspace)
+    config = PipelineConfig()
+    always = PipelineConfig.model_validate({"release": {"publish": "always"}})
+    made: list[Any] = [{"tune": embedder.ref, "export": each.ref} for each in tables]
+    publish_table(store.workspace, first, tables[1].ref, print)
+    assert reasons_to_refuse(run, made[1], config, current(store.workspace)) == []
+    roll_back(store.workspace)
+    [reason] = reasons_to_refuse(run, made[1], config, first)
+    assert reason.startswith("release 2 with this table was rolled back from on ")
+    assert reasons_to_refuse(run, made[1], always, first) == []
+    assert reasons_to_refuse(run, made[2], config, first) == []
+    assert reasons_to_refuse(run, made[0], config, first) == []
 
 
 def test_who_loses_the_race_is_told_to_run_again(

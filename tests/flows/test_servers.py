@@ -1,5 +1,6 @@
 """Servers on a tether: there when needed, gone with whoever started them."""
 
+import errno
 import http.server
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from flows import tether
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
-from flows.servers import PrefectApi, without_heartbeats
+from flows.servers import PrefectApi, given_api, only_own_pages, without_heartbeats
 from model.errors import CorpusmithError
 from tests.flows.chain import copy_prefect
 
@@ -237,6 +238,33 @@ def test_what_ends_a_run_because_the_api_went_away_is_told_as_that() -> None:
         raise ConnectionError("refused")
     with pytest.raises(CorpusmithError, match=r"^too little text$"), api.explaining():
         raise CorpusmithError("too little text")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EROFS, "read-only"), MemoryError("no more")])
+def test_what_this_machine_lacks_is_not_laid_to_the_api(error: Exception) -> None:
+    api = PrefectApi(f"http://{LOOPBACK}:{free_port()}/api", None)
+    with pytest.raises(type(error)) as told, api.explaining():
+        raise error
+    assert told.value is error
+
+
+def test_an_api_that_answers_when_asked_again_has_not_gone_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = iter([False, True])
+    monkeypatch.setattr("flows.servers.answers", lambda _: next(said))
+    with pytest.raises(KeyError), PrefectApi("http://h/api", None).explaining():
+        raise KeyError("a bug")
+
+
+def test_an_address_without_a_user_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://[::1]:4200/api/@x")
+    assert given_api() == "http://[::1]:4200/api/@x"
+
+
+def test_the_own_page_may_be_opened_as_localhost() -> None:
+    [allowed] = only_own_pages(f"http://{LOOPBACK}:4200").values()
+    assert allowed.split(",") == ["http://127.0.0.1:4200", "http://localhost:4200"]
 
 
 def test_a_port_in_use_is_not_taken() -> None:

@@ -104,6 +104,22 @@ def nan_and_back(ranks: Ranks, folder: Path) -> dict[str, Any]:
     }
 
 
+def ruined_on_the_last(ranks: Ranks, folder: Path) -> dict[str, Any]:
+    """Update 5, after which a checkpoint is due, leaves a weight of the last rank infinite."""
+    run = Run(ranks=ranks)
+
+    def ruin(*_: Any) -> None:
+        if ranks.rank == ranks.num_ranks - 1 and run.training.state.step == 4:
+            run.model.head.dense.weight.data[0, 0] = math.inf
+
+    run.optimizers.adamw.register_step_post_hook(ruin)
+    try:
+        run.training.run()
+    except TrainingError as error:
+        return {"error": str(error), "checkpoints": run.checkpoints}
+    return {}
+
+
 def stop_on_the_last(ranks: Ranks, folder: Path) -> dict[str, Any]:
     """Only the last rank wants to stop, after step 7."""
     last = ranks.rank == ranks.num_ranks - 1
@@ -193,6 +209,7 @@ JOBS: dict[str, Callable[[Ranks, Path], dict[str, Any]]] = {
         with_muon,
         nan_on_the_last,
         nan_and_back,
+        ruined_on_the_last,
         stop_on_the_last,
         by_the_first_ones_clock,
         validated,

@@ -69,6 +69,12 @@ def test_what_is_not_finite_on_one_rank_stops_all(group: list[Results]) -> None:
     assert [rank["nan_on_the_last"]["told"] for rank in group] == [1] + [0] * (len(group) - 1)
 
 
+def test_weights_that_one_rank_alone_has_ruined_stop_all(group: list[Results]) -> None:
+    error = same_on_all(group, "ruined_on_the_last", "error")
+    assert "there are weights that are not finite in step 5 (written to failed-batch.json)" in error
+    assert same_on_all(group, "ruined_on_the_last", "checkpoints") == []
+
+
 def test_it_leads_all_of_them_back(group: list[Results]) -> None:
     assert same_on_all(group, "nan_and_back", "rollbacks") == 1
     assert same_on_all(group, "nan_and_back", "skipped") == 8 * 8

@@ -127,19 +127,37 @@ def test_when_none_is_left_the_run_ends(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_an_update_that_ruins_the_weights_is_gone_back_from(value: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("update", "updates", "num_skipped"),
+    [
+        pytest.param(15, [*range(1, 16), *range(11, 21)], 6, id="told by the next loss"),
+        pytest.param(20, [*range(1, 21), *range(11, 21)], 10, id="told before the checkpoint"),
+    ],
+)
+def test_an_update_that_ruins_the_weights_is_gone_back_from(
+    update: int, updates: list[int], num_skipped: int, value: float, tmp_path: Path
+) -> None:
     kept = Kept(tmp_path, bad_places={})
-    ruin(kept, 15, value)
+    ruin(kept, update, value)
     kept.training.run()
-    assert kept.updates == [*range(1, 15), *range(11, 21)]
-    assert kept.training.state.num_skipped_rows == 8 * 5
+    assert kept.updates == updates
+    assert kept.training.state.num_skipped_rows == 8 * num_skipped
+    assert kept.training.state.num_rollbacks == 1
+
+
+def test_a_stop_leaves_no_ruined_weights(tmp_path: Path) -> None:
+    kept = Kept(tmp_path, bad_places={}, stop_at=15)
+    ruin(kept, 15, math.inf)
+    with pytest.raises(TrainingInterrupted, match="stopped after step 10 of 20"):
+        kept.training.run()
+    assert [path.name for path in tmp_path.iterdir()] == ["10"]
 
 
 def test_ruined_weights_come_into_no_checkpoint(tmp_path: Path) -> None:
     """Of a token that no validation document holds, nothing else would tell."""
     kept = Kept(tmp_path, bad_places={}, max_rollbacks=0)
     ruin(kept, 20, math.inf)
-    with pytest.raises(TrainingError, match="leaves weights that are not finite in step 20"):
+    with pytest.raises(TrainingError, match="there are weights that are not finite in step 20"):
         kept.training.run()
     assert [path.name for path in tmp_path.iterdir()] == ["10"]
 

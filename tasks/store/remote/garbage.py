@@ -73,7 +73,9 @@ def collect(
 
 def find(lookup: BucketLookup, before_s: float, keep_releases: int) -> list[Rubbish]:
     """What may go from the bucket, of what was there at `before_s` already."""
-    needed = None if _is_busy(lookup, before_s) else needed_artifacts(lookup, keep_releases)
+    needed: set[Key] | None = None
+    if not _is_busy(lookup, before_s):
+        needed = needed_artifacts(lookup, lookup.workspace.runs(), keep_releases)
     by_request = _by_request(lookup)
     found = [*_set_aside(lookup)]
     for request, listed in by_request.items():

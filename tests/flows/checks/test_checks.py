@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.checks.asking import ask
 from flows.checks.check import Check, check
 from flows.checks.clock import clock_check, clock_verdict, disk_ahead_s
 from flows.checks.place import disk_check, nearest_folder, permission_check
@@ -203,3 +204,22 @@ def test_a_driver_that_torch_does_not_use_is_a_warning(
     found = _without_gpu(None)
     assert found["state"] == state
     assert re.search(says, found["finding"])
+
+
+def test_an_address_is_asked_for_as_it_is_but_for_its_user() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    class Page(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append((self.path, self.headers["Authorization"]))
+            self.send_response_only(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Page)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    assert ask(f"http://me:pw@{LOOPBACK}:{server.server_port}/version?token=hunter2").is_fine
+    server.shutdown()
+    assert asked == [("/version?token=hunter2", None)]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from model.errors import ArtifactError, RequestError
 from tasks.evaluate.sentence_transformer_folders import (
@@ -94,8 +95,6 @@ def test_what_cannot_be_loaded_is_refused_with_advice(folder: Path, tmp_path: Pa
 
 
 def test_pickled_weights_are_not_read(folder: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
     pickled = tmp_path / "pickled"
     shutil.copytree(folder, pickled)
     (weights,) = pickled.rglob("model.safetensors")
@@ -103,6 +102,33 @@ def test_pickled_weights_are_not_read(folder: Path, tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(RequestError, match="weights as safetensors"):
         load(pickled, Listening())
+
+
+def test_pickles_that_are_not_the_models_are_no_hindrance(folder: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "trained"
+    shutil.copytree(folder, trained)
+    (trained / "checkpoint-500").mkdir()
+    (trained / "checkpoint-500" / "pytorch_model.bin").write_bytes(b"never read")
+    (weights,) = trained.rglob("model.safetensors")
+    shard = "model-00001-of-00001.safetensors"
+    weights.rename(weights.with_name(shard))
+    names = dict.fromkeys(load_file(weights.with_name(shard)), shard)
+    index = {"metadata": {}, "weight_map": names}
+    weights.with_name("model.safetensors.index.json").write_text(json.dumps(index))
+    weights.with_name("pytorch_model.bin").write_bytes(b"never read")
+    theirs, ours = (load(each, Listening()).vectors(["ship"]) for each in (trained, folder))
+    np.testing.assert_array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize("config", ["router_config.json", "config.json"])
+def test_pickled_weights_of_a_routers_parts_are_not_read(config: str, tmp_path: Path) -> None:
+    part = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Router"}
+    (tmp_path / "modules.json").write_text(json.dumps([part]))
+    (tmp_path / config).write_text(json.dumps({"types": {".": "x", "query_0_Part": "x"}}))
+    (tmp_path / "query_0_Part").mkdir()
+    (tmp_path / "query_0_Part" / "pytorch_model.bin").write_bytes(b"never read")
+    with pytest.raises(RequestError, match=r"query_0_Part/pytorch_model\.bin is a pickle"):
+        load(tmp_path, Listening())
 
 
 def test_code_that_the_folder_brings_or_names_is_not_run(
@@ -157,8 +183,6 @@ def test_a_model_that_reads_all_cuts_none() -> None:
 
 
 def test_vectors_that_are_not_finite_are_an_error(folder: Path, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
-
     damaged = tmp_path / "damaged"
     shutil.copytree(folder, damaged)
     (weights,) = damaged.rglob("model.safetensors")

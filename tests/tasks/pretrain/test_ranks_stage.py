@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +94,23 @@ def ranks(starter: int | None = None) -> list[psutil.Process]:
 
 def listened_at() -> set[str]:
     """The addresses at which processes below this one wait to be called."""
-    connections = [
-        each
-        for process in psutil.Process().children(recursive=True)
-        for each in process.net_connections("inet")
-    ]
-    return {each.laddr.ip for each in connections if each.status == psutil.CONN_LISTEN}
+    addresses: set[str] = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            connections = process.net_connections("inet")
+            addresses |= {each.laddr.ip for each in connections if each.status == "LISTEN"}
+    return addresses
+
+
+def test_who_listens_is_seen() -> None:
+    program = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-uc", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with child:
+        assert child.stdout
+        child.stdout.readline()
+        assert "127.0.0.1" in listened_at()
 
 
 def command_of(process: psutil.Process) -> list[str]:
@@ -134,12 +146,16 @@ def test_two_processes_learn_as_one(
 
 @pytest.mark.usefixtures("together")
 def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
-    root: Path, tmp_path: Path
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     listening: set[str] = set()
+    meetings: list[Path] = []
 
     def look_and_kill() -> None:
         listening.update(listened_at())
+        meetings.extend((tmp_path / "temporary").glob("corpusmith-*/ranks-0"))
         ranks()[-1].kill()
 
     listener = AtStep(30, look_and_kill)
@@ -153,7 +169,8 @@ def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
     assert len(set(reported)) == len(reported)
     assert digests(tmp_path / "out") == digests(root / "together")
     assert listening <= {"127.0.0.1"}, "strangers are heard"
-    assert not list(Path(tempfile.gettempdir()).glob("corpusmith-*/ranks-*"))
+    assert len(meetings) == 1
+    assert not list((tmp_path / "temporary").glob("corpusmith-*"))
 
 
 def test_stopped_by_a_signal_it_goes_on_in_one_process(
@@ -206,7 +223,8 @@ def test_an_error_of_ours_passes_through_and_starts_nothing_again(tmp_path: Path
 def test_nobody_is_left_when_the_starter_is_killed(root: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     program = [sys.executable, "-m", "tests.tasks.pretrain.runs", str(root), str(output), "100000"]
-    starter = subprocess.Popen([*program, "num_processes=2"])
+    own_temporary = {**os.environ, "TMPDIR": str(tmp_path)}
+    starter = subprocess.Popen([*program, "num_processes=2"], env=own_temporary)
     wait_until(lambda: list(output.glob("launch/events.jsonl")) and "progress" in said(output))
     below = psutil.Process(starter.pid).children(recursive=True)
     assert len(ranks(starter.pid)) == 2

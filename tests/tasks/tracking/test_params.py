@@ -37,6 +37,11 @@ def test_passwords_in_addresses_are_hidden() -> None:
     assert flatten({"ingest": {"paths": ["http://u:p@h/x"]}})["ingest.paths"] == '["http://h/x"]'
 
 
+def test_a_word_that_is_a_password_somewhere_stays_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", "mlflow")
+    assert flatten({"where": "mlflow"}) == {"where": "mlflow"}
+
+
 def test_long_values_are_cut_where_one_sees_it() -> None:
     shown = flatten({"paths": "x" * 10_000})["paths"]
     assert len(shown) == MAX_PARAM_CHARACTERS
