@@ -91,7 +91,8 @@ def train_bag(
         if not are_finite(learned):
             raise TrainingError(
                 f"tune, token vectors, step {step}: the update leaves weights that are not finite: "
-                "run it again, and if that does not help lower tune.bag_learning_rate"
+                "run it again, and if that does not help lower tune.bag_learning_rate and "
+                "tune.weight_learning_rate"
             )
         optimizer.zero_grad(set_to_none=True)
         on_step(step + 1, float(loss.item()))

@@ -13,7 +13,7 @@ from tests.corpora import topic_documents, write_jsonl
 from tests.flows.chain import Chain, plain
 from tests.flows.shell import Shell
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 SHORTER = ("--tune.max-steps", "2")  # another embedder, which learned less
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.announce import payload
 from flows.champion import follow_pointer
 from flows.cli import main
 from flows.releases import _copy
@@ -238,18 +237,3 @@ def test_people_see_the_same(ask: Ask, store: Store, capfd: Capture) -> None:
         capfd.readouterr()
         assert main(["release", *arguments, "--workspace", place]) == 0
         assert said in capfd.readouterr().out
-
-
-def test_the_event_names_ids_and_no_text(made: tuple[Store, list[Planted]]) -> None:
-    store, [first, _] = made
-    told = payload(store.workspace, first.release, "published", None)
-    assert told == {
-        "workspace": store.workspace.location,
-        "kind": "published",
-        "release": 1,
-        "before": None,
-        "embedder": first.embedder.ref.content_id,
-        "export": first.export.ref.content_id,
-        "export_path": first.export.ref.path,
-        "corpus": first.corpus.ref.content_id,
-    }
