@@ -325,6 +325,8 @@ def test_a_dictionary_of_parquet_is_not_multiplied(tmp_path: Path) -> None:
 
 
 def test_layers_beside_the_encoder_are_no_pickles_either(tmp_path: Path) -> None:
+    parts = [{"idx": 0, "name": "0", "path": "2_Dense", "type": "Dense"}]
+    (tmp_path / "modules.json").write_text(json.dumps(parts), "utf-8")
     (tmp_path / "2_Dense").mkdir()
     torch.save({}, tmp_path / "2_Dense" / "pytorch_model.bin")
     with pytest.raises(RequestError, match=r"2_Dense/pytorch_model\.bin is a pickle"):
