@@ -396,7 +396,9 @@ def test_a_worker_refreshes_and_sends_what_is_to_be_embedded(
     first = chain.run("run", *settings)["release"]["id"]
     new = [{**each, "id": f"new-{each['id']}"} for each in topic_documents(5, seed=77)]
     write_jsonl(chain.corpus, [*before, *new])
-    start_run(api, "refresh/small", chain, as_config(chain.corpus, [*QUICK, *LABEL, *settings]))
+    config = as_config(chain.corpus, [*QUICK, *LABEL, *TO_POOL])
+    config["ingest"]["test_frac"] = 0.25
+    start_run(api, "refresh/small", chain, config)
     api.wait_for("COMPLETED", "refresh/small", 400)
     release = current(Workspace.open(chain.workspace))
     assert release is not None
