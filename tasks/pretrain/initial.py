@@ -9,6 +9,7 @@ import torch
 
 from model.config import EncoderConfig
 from model.errors import ArtifactError, RequestError
+from model.finite import refuse_broken
 from model.huggingface import CONFIG_FILE, encoder_config_from, load_masked_lm
 from model.initialization import continue_from, initialize
 from model.mlm import MaskedLanguageModel
@@ -110,11 +111,7 @@ def initial_model(
 def _finite_model(folder: Path, given: EncoderConfig) -> MaskedLanguageModel:
     """A diverged run leaves weights that no rate can train any further."""
     model = load_masked_lm(folder, given)
-    broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
-    if broken:
-        raise ArtifactError(
-            f"{folder}: {broken[0]} has values that are not finite; choose an earlier checkpoint"
-        )
+    refuse_broken(model.state_dict(), folder)
     return model
 
 

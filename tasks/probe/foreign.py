@@ -16,6 +16,7 @@ from model.bert import Bert, BertConfig, BertMaskedLanguageModel
 from model.config import EncoderConfig
 from model.encoder import Encoder
 from model.errors import ArtifactError, CorpusmithError, RequestError
+from model.finite import refuse_broken
 from model.json_files import read_json
 from model.mlm import MaskedLanguageModel
 from model.weight_files import weight_files
@@ -98,7 +99,7 @@ def read_encoder(config: ProbeConfig) -> ForeignEncoder:
     found = _describe(_existing(config.encoder), config)
     with _named():
         encoder, model = _load(found)
-        _refuse_broken(encoder, found.path)
+        refuse_broken(encoder.state_dict(), found.path)
     left_out = found.left_out if found.is_modern else (*found.left_out, _NO_WALK)
     return ForeignEncoder(
         encoder=encoder,
@@ -163,14 +164,6 @@ def _load(
             return bert_files.load_bert(found.path, found.ids).eval(), None
         model = bert_files.load_bert_masked_lm(found.path, found.ids)
     return model.model.eval(), model.eval()
-
-
-def _refuse_broken(encoder: Encoder | Bert, folder: Path) -> None:
-    for name, value in encoder.state_dict().items():
-        if not value.isfinite().all():
-            raise ArtifactError(
-                f"{folder}: {name} has values that are not finite; choose an earlier checkpoint"
-            )
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import ast
 
+import pytest
+
 from tests.contracts.code import imports, modules
 
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
@@ -45,23 +47,13 @@ def test_no_module_is_imported_by_a_name_from_data() -> None:
     assert found == NAMES_MODULES
 
 
-def test_no_code_that_lies_beside_a_model_is_trusted() -> None:
+@pytest.mark.parametrize("permission", ["trust_remote_code", "allow_pickle"])
+def test_no_library_is_permitted_to_run_what_it_reads(permission: str) -> None:
     found = [
         path
         for path, tree in modules()
         for _, call in calls(tree)
         for keyword in call.keywords
-        if keyword.arg == "trust_remote_code" and ast.unparse(keyword.value) != "False"
-    ]
-    assert not found
-
-
-def test_numpy_never_allows_pickle() -> None:
-    found = [
-        path
-        for path, tree in modules()
-        for _, call in calls(tree)
-        for keyword in call.keywords
-        if keyword.arg == "allow_pickle" and ast.unparse(keyword.value) != "False"
+        if keyword.arg == permission and ast.unparse(keyword.value) != "False"
     ]
     assert not found

@@ -10,7 +10,7 @@ from flows.config import PipelineConfig
 from flows.graph import STAGE_NAMES, UPSTREAM, StageName, load_stage, stages_for
 from tasks.execute import Outcome, execute
 from tasks.ingest import groups
-from tasks.stage import map_in_order
+from tasks.stage import Reporter, map_in_order
 from tasks.store.artifact import ArtifactRef
 from tasks.store.lease import PACE, Pace
 from tasks.store.store import Store
@@ -63,11 +63,19 @@ def config_of(corpus: Path) -> PipelineConfig:
     return PipelineConfig.model_validate(settings)
 
 
-def run_stage(name: StageName, corpus: Path, workspace: Path, pace: Pace = PACE) -> Outcome:
-    """A stage and what it stands on, in this process."""
+def run_stage(
+    name: StageName,
+    corpus: Path,
+    workspace: Path,
+    pace: Pace = PACE,
+    *,
+    config: PipelineConfig | None = None,
+    report: Reporter | None = None,
+) -> Outcome:
+    """A stage and what it stands on, in this process; `report` hears of that stage only."""
     torch.set_num_threads(1)
     groups._FILES_PER_GROUP = 8  # so that even this corpus is read in several parts
-    config = config_of(corpus)
+    config = config or config_of(corpus)
     store = store_of(workspace, pace)
     done: dict[StageName, ArtifactRef] = {}
     for each in stages_for(name, config):
@@ -78,7 +86,7 @@ def run_stage(name: StageName, corpus: Path, workspace: Path, pace: Pace = PACE)
             getattr(config, each),
             inputs,
             store=store,
-            report=Listener(),
+            report=(report if each == name else None) or Listener(),
             map_shards=map_in_order,
         )
         done[each] = outcome.ref

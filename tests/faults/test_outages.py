@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import torch
 from mlflow import MlflowClient
 
 from flows.config import PipelineConfig
-from flows.graph import load_stage
-from tasks.execute import Outcome, execute
-from tasks.stage import map_in_order
-from tasks.store.artifact import ArtifactRef
+from tasks.execute import Outcome
 from tasks.tracking import StageTrack, Tracker, open_tracker, replay, sender
 from tests.faults.proxy import Proxy, page
-from tests.faults.stages import config_of, store_of, without
+from tests.faults.stages import config_of, run_stage, without
 from tests.faults.table import Table
 from tests.tasks.chain import Listener
 from tests.tasks.evaluate.folders import write_embedder
@@ -144,31 +140,8 @@ def undisturbed(tokens: Path, corpus: Path) -> str:
 
 def train(corpus: Path, workspace: Path, report: Listener) -> Outcome:
     """Pretraining in this process, of more steps than the other faults take."""
-    torch.set_num_threads(1)
     config = settings(corpus)
-    store = store_of(workspace)
-    refs: dict[str, ArtifactRef] = {}
-    for name in ("ingest", "vocab", "tokenize"):
-        stage = load_stage(name)
-        inputs = {each: refs[each] for each in stage.reads(getattr(config, name))}
-        outcome = execute(
-            stage,
-            getattr(config, name),
-            inputs,
-            store=store,
-            report=Listener(),
-            map_shards=map_in_order,
-        )
-        assert outcome.reused
-        refs[name] = outcome.ref
-    return execute(
-        load_stage("pretrain"),
-        config.pretrain,
-        refs,
-        store=store,
-        report=report,
-        map_shards=map_in_order,
-    )
+    return run_stage("pretrain", corpus, workspace, config=config, report=report)
 
 
 def settings(corpus: Path) -> PipelineConfig:
