@@ -55,7 +55,8 @@ class Staging:
         self._lookup = lookup
         self._lease = lease
         self.folder = _attempts(lookup, lease) / lease.attempt_id
-        _open_folder(self.folder, copy=lease.cut_off)
+        with explaining_full_disk(self.folder):
+            _open_folder(self.folder, copy=lease.cut_off)
         self._courier = _courier(lookup, lease, self.folder)
         if self._courier:
             self._courier.fetch()
