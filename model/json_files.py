@@ -1,10 +1,12 @@
 """Reads JSON that other people wrote: whatever is wrong with it is an OSError or a ValueError."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 256 * 2**20  # a tokenizer of a million tokens has a tenth of that
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def parse_json(raw: str | bytes) -> Any:
@@ -24,9 +26,14 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: there is no such file, or it cannot be read.
-        ValueError: as `parse_json`, or it is larger than any that is meant to be read.
+        ValueError: as `parse_json`, or it is larger than any that is meant to be read, or a text
+            in it has half a character.
     """
-    return parse_json(read_text(path))
+    text = read_text(path)
+    value = parse_json(text)
+    if _HALF.search(text):  # or the pair that stands for a rare character, which is well
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
