@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from flows import prefect_server
 from flows.errors import ApiGoneError
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
 from model.errors import CorpusmithError, RequestError
@@ -111,12 +112,13 @@ def _start_own(home: Path) -> PrefectApi:
     global _own, _own_home
     stop_prefect()
     home.mkdir(parents=True, exist_ok=True)
-    url = f"http://{LOOPBACK}:{free_port()}"
+    port = free_port()
+    url = f"http://{LOOPBACK}:{port}"
     os.environ |= _prefect_environment(home, f"{url}/api")
     _own_home = home
     _own = LocalServer(
         "the Prefect API server",
-        _api_command(url),
+        prefect_command(port),
         url=url,
         health="/api/health",
         environment=_API_ENVIRONMENT | only_own_pages(url),
@@ -175,11 +177,12 @@ def _is_of_this_machine(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
 
 
-def _api_command(url: str) -> list[str]:
-    port = url.rsplit(":", 1)[1]
-    application = ["--factory", "prefect.server.api.server:create_app"]
-    address = ["--host", LOOPBACK, "--port", port]
-    return [sys.executable, "-m", "uvicorn", *application, *address, "--log-level", "error"]
+def prefect_command(port: int) -> list[str]:
+    """What starts Prefect's server on loopback, see `flows.prefect_server`.
+
+    By its path, since it runs in another folder; -P, so that it finds no module of ours first.
+    """
+    return [sys.executable, "-P", prefect_server.__file__, str(port)]
 
 
 def _prefect_environment(home: Path, api_url: str) -> dict[str, str]:
@@ -195,10 +198,10 @@ def only_own_pages(url: str) -> dict[str, str]:
     """What lets no page of another site, open in a browser here, read or change what Prefect has.
 
     Its default lets all of them. Its own page may be opened as localhost, too, as who comes
-    through a tunnel does.
+    through a tunnel does. `flows.prefect_server` holds web sockets to it as well.
     """
     own = f"{url},{url.replace(LOOPBACK, 'localhost')}"
-    return {"PREFECT_SERVER_CORS_ALLOWED_ORIGINS": own}
+    return {prefect_server.ORIGINS_VARIABLE: own}
 
 
 def without_telemetry() -> dict[str, str]:

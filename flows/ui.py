@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from flows.local_server import LOOPBACK, LocalServer, free_port
-from flows.servers import START_S, given_api, only_own_pages, without_telemetry
+from flows.servers import (
+    START_S,
+    given_api,
+    only_own_pages,
+    prefect_command,
+    without_telemetry,
+)
 from model.errors import CorpusmithError
 from tasks.tracking import locate
 
@@ -86,14 +92,15 @@ def _start_mlflow(state: Path, store_uri: str, port: int) -> LocalServer:
 
 def _start_prefect(home: Path, port: int) -> LocalServer:
     url = f"http://{LOOPBACK}:{port}"
-    command = ["-m", "prefect", "server", "start", "--host", LOOPBACK, "--port", str(port)]
     return LocalServer(
         "Prefect",
-        [sys.executable, *command, "--no-services"],
+        prefect_command(port),
         url=url,
         health="/api/health",
         environment={
             "PREFECT_HOME": str(home),
+            "PREFECT__SERVER_FINAL": "1",
+            "PREFECT__SERVER_WEBSERVER_ONLY": "1",  # no services: a run's server has its own
             "PREFECT_UI_API_URL": f"{url}/api",
             "PREFECT_UI_STATIC_DIRECTORY": str(home / "ui"),  # else it writes beside its code
             **only_own_pages(url),

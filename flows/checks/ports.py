@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import psutil
 
+from flows import prefect_server
 from flows.checks.asking import ask, is_loopback
 from flows.checks.check import Check, check
 
 # A part of the command line, and a path that answers only who is let in.
 KINDS = {
-    "Prefect": (("prefect.server.api.server", "prefect server start"), "/api/admin/version"),
+    "Prefect": (
+        ("prefect.server.api.server", "prefect server start", prefect_server.__file__),
+        "/api/admin/version",
+    ),
     "MLflow": (
         ("mlflow server", "mlflow.server", "mlflow ui"),
         "/api/2.0/mlflow/experiments/get?experiment_id=0",

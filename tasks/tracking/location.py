@@ -93,6 +93,7 @@ def prepare_environment() -> None:
         # network does not mean that a run has not been made.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "PGCONNECT_TIMEOUT": "10",  # to PostgreSQL; else 130
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)

@@ -69,6 +69,8 @@ class MlflowSink:
             Exception: whatever MLflow, its database or the network come up with.
         """
         _quieten()
+        if not location.is_server:
+            _try_databases_once()
         self._latency = latency or Latency()
         with _embedded_store(location), self._latency.asking():
             self._client = MlflowClient(location.uri)
@@ -231,6 +233,16 @@ def _embedded_store(location: Location) -> Iterator[None]:
 def _quieten() -> None:
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _try_databases_once() -> None:
+    """Else MLflow tries one that is away for 102 s, and no setting of its own says otherwise.
+
+    Our queue tries again, and nobody waits for it.
+    """
+    from mlflow.store.db import utils
+
+    utils.MAX_RETRY_COUNT = 1
 
 
 def _first_line(error: Exception) -> str:

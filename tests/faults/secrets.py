@@ -1,19 +1,25 @@
 """A secret that is told to every part of a run, and a search for it in all that the run leaves."""
 
 import base64
+import sqlite3
 import time
+import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import quote
 
 import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 # A slash and an @, which a password may hold and an address spells otherwise. Each half is found
 # by itself, so that one that was cut in the wrong place is found, too.
 _HALVES = ("kanarie9HeadQx", "kanarie9TailZw")
 CANARY = "/@".join(_HALVES)
 QUOTED = quote(CANARY, safe="")
+NOWHERE = "127.0.0.1:1"
 LOOK_S = 0.1
 
 
@@ -45,8 +51,37 @@ def traces(root: Path) -> list[str]:
     return [
         str(path.relative_to(root))
         for path in paths
-        if holds(str(path.relative_to(root))) or (path.is_file() and holds(path.read_bytes()))
+        if holds(str(path.relative_to(root)))
+        or (path.is_file() and any(map(holds, contents(path))))
     ]
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """A file's bytes, and what those of a known format say: columns, rows, members, unpacked."""
+    raw = path.read_bytes()
+    yield raw
+    if raw.startswith(b"PAR1"):
+        yield as_plain_bytes(pq.read_table(path, partitioning=None))
+    elif raw.startswith(b"ARROW1"):
+        yield as_plain_bytes(pa.ipc.open_file(path).read_all())
+    elif raw.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        with pa.input_stream(path, compression="gzip" if raw[0] == 0x1F else "zstd") as stream:
+            yield stream.read()
+    elif raw.startswith(b"SQLite format 3"):
+        with closing(sqlite3.connect(path)) as database:  # bytes are dumped in hexadecimal
+            yield "\n".join(database.iterdump()).encode()
+    elif raw.startswith(b"PK"):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                yield name.encode() + b"\n" + archive.read(name)
+
+
+def as_plain_bytes(table: pa.Table) -> bytes:
+    """All values and metadata of a table, uncompressed."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
 
 
 def environment() -> dict[str, str]:
@@ -60,6 +95,7 @@ def environment() -> dict[str, str]:
         "PREFECT_API_AUTH_STRING": f"me:{CANARY}",
         "HF_TOKEN": CANARY,
         "PGPASSWORD": CANARY,
+        "HTTPS_PROXY": f"http://me:{QUOTED}@{NOWHERE}",
         "PREFECT_UI_URL": f"https://me:{QUOTED}@prefect.example",
         "CORPUSMITH_MLFLOW_PAGES": f"https://me:{QUOTED}@mlflow.example",
     }

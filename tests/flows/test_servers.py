@@ -17,10 +17,12 @@ import psutil
 import pytest
 
 from flows import tether
+from flows.checks.ports import Listener, listeners
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
 from flows.servers import PrefectApi, given_api, only_own_pages, without_heartbeats
 from model.errors import CorpusmithError
 from tests.flows.chain import copy_prefect
+from tests.flows.strangers import assert_for_this_machine_only
 
 # Runs one flow; with "wait" it stops before it until a line arrives on standard input.
 RUNNER = """
@@ -146,6 +148,14 @@ def test_a_flow_runs_where_nothing_is_running(
         assert num_completed_runs(state) == num_runs
     assert list((state / "prefect" / "storage").iterdir())
     assert not (Path(environment["HOME"]) / ".prefect").exists()
+
+
+@pytest.mark.slow
+def test_the_server_of_a_run_is_for_this_machine_only(start: Start) -> None:
+    process = start("wait")
+    url, _ = waiting(process)
+    assert_for_this_machine_only(url)
+    assert Listener("Prefect", LOOPBACK, int(url.rsplit(":", 1)[1])) in set(listeners())
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import pytest
 
 from flows.local_server import LOOPBACK, answers
 from flows.ui import start_ui
+from tests.flows.strangers import STRANGER, assert_for_this_machine_only, status_of
 from tests.flows.test_servers import is_gone, listened_on, wait_until
 
 ONE_EXPERIMENT = "/api/2.0/mlflow/experiments/get?experiment_id=0"
@@ -33,16 +34,6 @@ def addresses(process: "subprocess.Popen[str]") -> dict[str, str]:
     assert process.stderr is not None
     lines = [process.stderr.readline().split() for _ in range(2)]
     return {name: address for name, address in lines}
-
-
-def asked_as(address: str, host: str) -> int:
-    """The status of the answer to whoever was led there by that name."""
-    request = urllib.request.Request(address, headers={"Host": host})
-    try:
-        with urllib.request.urlopen(request) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def refuses_other_sites(address: str) -> bool:
@@ -79,7 +70,8 @@ def test_both_pages_open_and_close(tmp_path: Path) -> None:
             family = psutil.Process(process.pid).children(recursive=True)
             assert listened_on(family) == {LOOPBACK}
             assert not pages["mlflow"].endswith(f":{port}")  # it is in use
-            assert asked_as(f"{pages['mlflow']}{ONE_EXPERIMENT}", "evil.example") == 403
+            assert status_of(f"{pages['mlflow']}{ONE_EXPERIMENT}", Host=STRANGER) == 403
+            assert_for_this_machine_only(pages["prefect"])
             for address in pages.values():
                 assert refuses_other_sites(address)
             assert answers(f"{pages['mlflow']}{ONE_EXPERIMENT}")
