@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -22,12 +24,15 @@ from tasks.visible_text import visible
 _NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "can't start new thread")
 # What the system says of a disk that may only be read; libraries pass it on in errors of their own.
 _READ_ONLY = "Read-only file system"
+# What it says where the disk could not keep or give back what was written to it.
+_DISK_FAILS = "Input/output error"
 
 _MAX_CHARACTERS = 4000  # of a line that may quote what it complains of
 
 _CONTROLS = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 LAST_WORDS_S = 5.0
+CLEARING_S = 10.0  # what whoever ends us gives us
 DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
@@ -53,7 +58,7 @@ def exit_status(work: Callable[[], object], *, debug: bool = False) -> int:
         work: what a command does.
         debug: whether to show the traceback before that line.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _Ending())
     try:
         work()
     except SystemExit as way_out:  # argparse leaves this way after --help
@@ -110,8 +115,18 @@ def stdout_for_answer() -> Iterator[TextIO]:
             os.dup2(stdout.fileno(), 1)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    raise Terminated
+class _Ending:
+    """Handles SIGTERM. Who asks again while things are put in order is not to interrupt that; much
+    later one counts again, since the first may have come where no exception gets through."""
+
+    def __init__(self) -> None:
+        self._since_s = -math.inf
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._since_s > CLEARING_S:
+            self._since_s = now_s
+            raise Terminated
 
 
 def _explain(error: BaseException, *, debug: bool) -> int:
@@ -145,5 +160,10 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         return FAILED, (
             f"{first}: have its disk made writable (systems stop writing to one that has errors), "
             "then run the same command again to go on"
+        )
+    if _DISK_FAILS in str(error):
+        return FAILED, (
+            f"{first}: the disk fails: look at it (and at the system's log), then run the same "
+            "command again to go on"
         )
     return FAILED, f"{name}: {first}: run again with --debug and report it if it stays"

@@ -123,8 +123,8 @@ class RefreshConfig(BaseModel):
     gpu_hours: float = Field(
         0.0,
         ge=0,
-        description="hours of pretrain, tune and export that whole chains may take in 30 days, the "
-        "one to be started included; 0 starts none",
+        description="hours of pretrain, tune and export, each GPU's added up, that whole chains "
+        "may take in 30 days, the one to be started included; 0 starts none",
     )
 
 

@@ -181,7 +181,7 @@ def _pretrain(config: PipelineConfig, amounts: Amounts, speed: Speed, left: floa
     )
     num_tokens = _num_rows(pretrain) * row_tokens
     flops = num_tokens * flops_per_token
-    training_s = left * speed.pretraining_s(config, flops) / _num_devices(pretrain, speed.num_gpus)
+    training_s = left * speed.pretraining_s(config, flops) / num_devices(pretrain, speed.num_gpus)
     if pretrain.max_minutes:
         training_s = min(training_s, 60 * pretrain.max_minutes)
     validated = min(pretrain.validation_rows * row_tokens, amounts.num_validation_tokens)
@@ -204,7 +204,7 @@ def _num_rows(config: PretrainConfig) -> int:
     return round(config.max_steps * (config.rows_per_step - spared))
 
 
-def _num_devices(config: PretrainConfig, num_gpus: int) -> int:
+def num_devices(config: PretrainConfig, num_gpus: int) -> int:
     """How many compute at once: GPUs, but on a machine without them all processes share it."""
     if num_gpus == 0:
         return config.num_nodes

@@ -5,7 +5,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flows.config import PipelineConfig, RefreshConfig
+from flows.config import INLINE, PipelineConfig, RefreshConfig
+from flows.cost import num_devices
 from flows.drift_history import whole_chains
 from flows.plan import plan_run
 from tasks.store.run_records import (
@@ -15,12 +16,16 @@ from tasks.store.run_records import (
     is_whole_chain,
     state_of,
 )
+from tasks.store.surroundings import describe_machine
 
 TRAINING_STAGES = ("pretrain", "tune", "export")  # what takes a GPU
 BUDGET_DAYS = 30.0
 _DAY_S = 86_400.0
 
 Record = Mapping[str, Any]
+Devices = Mapping[str, int]  # on how many a stage computes at once, by its name
+
+ONE_EACH: Devices = dict.fromkeys(TRAINING_STAGES, 1)
 
 
 def propose(
@@ -77,12 +82,15 @@ def why_not(
     return None
 
 
-def spent_hours(records: Sequence[Record], now_s: float, expected_hours: float) -> float:
-    """Hours of training stages in runs of the last 30 days.
+def spent_hours(
+    records: Sequence[Record], now_s: float, expected_hours: float, devices: Devices = ONE_EACH
+) -> float:
+    """Hours of training stages in runs of the last 30 days, those of each device added up.
 
-    Of a whole chain that did not end well all of its seconds count: how long its last stage took is
-    unknown. One whose process was killed says nothing of its end: what stages had taken by then
-    counts, and beside it `expected_hours`, which a chain would take now.
+    Records do not say on how many a stage ran: as many as now are taken. Of a whole chain that did
+    not end well all of its seconds count: how long its last stage took is unknown. One
+    whose process was killed says nothing of its end: what stages had taken by then counts, and
+    beside it `expected_hours`, which a chain would take now.
     """
     recent = (
         each
@@ -90,32 +98,58 @@ def spent_hours(records: Sequence[Record], now_s: float, expected_hours: float) 
         if each.get("flow", WHOLE_CHAIN) == WHOLE_CHAIN
         and _age_s(each, now_s) <= BUDGET_DAYS * _DAY_S
     )
-    return sum(_training_s(each, expected_hours * 3600) for each in recent) / 3600
+    return sum(_training_s(each, expected_hours * 3600, devices) for each in recent) / 3600
 
 
 def _over_budget(config: PipelineConfig, location: str, records: Sequence[Record]) -> str | None:
     planned = plan_run(config, location, why=False)["stages"]
-    expected = sum(each["seconds"] for each in planned if each["stage"] in TRAINING_STAGES) / 3600
-    spent = spent_hours(records, time.time(), expected)
+    devices = devices_of(config, describe_machine()["num_gpus"])
+    expected = sum(
+        each["seconds"] * devices[each["stage"]] for each in planned if each["stage"] in devices
+    )
+    expected /= 3600
+    spent = spent_hours(records, time.time(), expected, devices)
     if spent + expected <= config.refresh.gpu_hours:
         return None
     return (
-        f"it would take about {expected:.2g} hours and {spent:.2g} were spent in {BUDGET_DAYS:g} "
-        f"days, refresh.gpu_hours is {config.refresh.gpu_hours:g}"
+        f"it would take about {expected:.2g} GPU hours and {spent:.2g} were spent in "
+        f"{BUDGET_DAYS:g} days, refresh.gpu_hours is {config.refresh.gpu_hours:g}"
     )
 
 
-def _training_s(record: Record, expected_s: float) -> float:
+def devices_of(config: PipelineConfig, num_gpus: int) -> Devices:
+    """On how many devices each training stage computes at once; one where that is not known.
+
+    Args:
+        config: all settings.
+        num_gpus: of this machine. Where a work pool has the GPUs, it may have none, and the
+            processes that `pretrain` is told to start count.
+    """
+    found = dict(ONE_EACH)
+    if num_gpus == 0 and config.workers.gpu_stages != INLINE:
+        told = config.pretrain.num_processes
+        num_gpus = told if isinstance(told, int) else 1
+    if config.pretrain.device != "cpu":
+        found["pretrain"] = num_devices(config.pretrain, num_gpus)
+    if config.export.device == "auto":
+        found["export"] = max(1, num_gpus)
+    return found
+
+
+def _training_s(record: Record, expected_s: float, devices: Devices) -> float:
+    """Seconds of devices."""
     made = record.get("artifacts", {})
     stages = made if isinstance(made, Mapping) else {}
     trained = sum(
-        float(stages[name].get("seconds", 0.0)) for name in TRAINING_STAGES if name in stages
+        float(stages[name].get("seconds", 0.0)) * devices[name]
+        for name in TRAINING_STAGES
+        if name in stages
     )
     if state_of(record) == COMPLETED or record.get("until"):
         return trained
     if "seconds" not in record:
         return trained + (expected_s if is_whole_chain(record) else 0.0)
-    return max(trained, float(record["seconds"]))
+    return max(trained, float(record["seconds"]) * max(devices.values()))
 
 
 def _age_s(record: Record, now_s: float) -> float:

@@ -11,7 +11,6 @@ file that says so, and only the newest of them are kept.
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.json_files import parse_json
+from tasks.store.atomic import fsync_file, fsync_folder, make_folder
 
 CHECKSUMS = "checksums.json"
 UNSCHEDULED = "unscheduled"
@@ -66,7 +66,8 @@ def write_checkpoint(
     final = checkpoint_folder(folder, step)
     partial = folder / f".writing-{final.name}"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    make_folder(folder)
+    partial.mkdir()
     write_files(partial)
     if not scheduled:
         (partial / UNSCHEDULED).touch()
@@ -75,7 +76,7 @@ def write_checkpoint(
     if final.exists():
         _drop(final)
     partial.rename(final)
-    _flush_entry(folder)
+    fsync_folder(folder)
     _drop_superfluous(folder, step)
     return final
 
@@ -133,7 +134,7 @@ def _set_aside(folder: Path) -> None:
     broken = folder.with_name(_BROKEN + folder.name)
     shutil.rmtree(broken, ignore_errors=True)  # there is one only where someone put it
     folder.rename(broken)
-    _flush_entry(broken.parent)
+    fsync_folder(broken.parent)
 
 
 def _drop_superfluous(folder: Path, whole_step: int) -> None:
@@ -183,14 +184,6 @@ def _sha256(path: Path) -> str:
 
 def _flush(folder: Path) -> None:
     """Force files and folders to disk before the rename makes them count."""
-    for path in folder.rglob("*"):
-        _flush_entry(path)
-    _flush_entry(folder)
-
-
-def _flush_entry(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    for path in (*folder.rglob("*"), folder):
+        fsync = fsync_folder if path.is_dir() else fsync_file
+        fsync(path)

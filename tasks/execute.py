@@ -95,7 +95,7 @@ def execute(
         finished = store.finish(lease, identity, inputs)  # or have died at the very end
         if finished:
             return _outcome(finished, reused=False, started=started)
-        with store.staging(lease) as staging:
+        with store.staging(lease, inputs) as staging:
             upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
             room = Room(staging.folder)
             context = StageContext(

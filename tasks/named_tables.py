@@ -66,7 +66,7 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._pieces = decompress(file_pieces(file))
-        self._rest = b""
+        self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -74,7 +74,7 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         try:
             while not self._rest and (piece := next(self._pieces, None)) is not None:
-                self._rest = piece
+                self._rest = memoryview(piece)  # a part of it is no copy of all that follows
         except FileRefusedError as refused:
             raise ValueError(_words(refused)) from None
         part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.json_files import parse_json
-from tasks.store.atomic import fsync_file, write_atomic
+from tasks.store.atomic import fsync_file, fsync_folder, write_atomic
 from tasks.store.hashing import sha256_of
 
 
@@ -20,6 +20,8 @@ def note_done(note: Path, key: str, files: Sequence[Path], num_documents: int) -
     """
     for path in files:
         fsync_file(path)
+    for folder in sorted({path.parent for path in files}):
+        fsync_folder(folder)
     values = {"key": key, "num_documents": num_documents, "sha256": _digests(files)}
     write_atomic(note, json.dumps(values).encode())
 

@@ -26,7 +26,7 @@ from tasks.ingest.reading.records import (
 from tasks.ingest.reading.streams import ignore_progress
 from tasks.ingest.row_builder import RowBuilder
 from tasks.ingest.rows import row_schema
-from tasks.store.atomic import fsync_file, write_atomic
+from tasks.store.atomic import fsync_file, make_folder, write_atomic
 from tasks.store.hashing import of_each, sha256_of
 from tasks.tombstones import NO_TOMBSTONES, Tombstones
 
@@ -101,7 +101,7 @@ def _read_before(done: Path) -> dict[str, Any] | None:
 
 
 def _read(task: ReadTask, done: Path, on_bytes: Callable[[int], None]) -> dict[str, Any]:
-    task.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(task.folder)
     schema = row_schema(task.config.near_duplicate_threshold, task.metadata)
     counts: Counts = {}
     writer = PartWriter(task.folder, schema)

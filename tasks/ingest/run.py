@@ -26,6 +26,7 @@ from tasks.ingest.stocktaking import take_stock
 from tasks.ingest.workers import Workers, choose_num_workers
 from tasks.ingest.writing_plan import WrittenPart, write_parts
 from tasks.stage import Metrics, StageContext
+from tasks.store.atomic import make_folder
 from tasks.store.staging import SCRATCH
 
 
@@ -157,4 +158,4 @@ def _clear(output: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    (output / SCRATCH).mkdir(exist_ok=True)
+    make_folder(output / SCRATCH)

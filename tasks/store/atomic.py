@@ -1,5 +1,6 @@
 """Files that appear under their name whole or not at all, also after a power failure."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -33,6 +34,19 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
         fsync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, so that they survive a power failure.
+
+    Raises:
+        OSError: one of them cannot be made, or a file is in the way.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        with contextlib.suppress(PermissionError):  # one may be written to and yet not be listed
+            fsync_folder(each.parent)
+
+
 def fsync_file(path: Path) -> None:
     """Wait until the file's content would survive a power failure."""
     _fsync(path, os.O_RDONLY)
@@ -48,12 +62,21 @@ def _write_new(path: Path, data: bytes, *, durable: bool) -> None:
         file.write(data)
         file.flush()
         if durable:
-            os.fsync(file.fileno())
+            _wait_for(file.fileno(), path)
 
 
 def _fsync(path: Path, flags: int) -> None:
     descriptor = os.open(path, flags)
     try:
-        os.fsync(descriptor)
+        _wait_for(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path) -> None:
+    """The system does not say of which file it is that it was lost."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise

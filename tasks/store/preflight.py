@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 
 from model.errors import RequestError
+from tasks.store.atomic import make_folder
 
 
 def prepare_folders(folders: list[Path]) -> None:
@@ -15,7 +16,7 @@ def prepare_folders(folders: list[Path]) -> None:
         OSError: one of them cannot be made or written to.
     """
     for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
             number = errno.EROFS if is_read_only else errno.EACCES
@@ -48,8 +49,8 @@ def raise_unwritable(path: Path, error: OSError) -> None:
         error: what the system said.
 
     Raises:
-        RequestError: unless the disk is full.
-        OSError: it is.
+        RequestError: unless the disk is full or fails.
+        OSError: it does.
     """
     if error.errno == errno.EXDEV:
         raise RequestError(
@@ -57,7 +58,7 @@ def raise_unwritable(path: Path, error: OSError) -> None:
             "nothing could be committed at once: put staging, artifacts and quarantine, and what "
             "is below them, on one"
         ) from error
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         raise error
     raise RequestError(
         f"workspace {path} cannot be written to ({error.strerror} at {error.filename}): "

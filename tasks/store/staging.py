@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from model.errors import ArtifactError
 from tasks.store.artifact import Artifact, ArtifactRef, artifact_from
-from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, write_atomic
+from tasks.store.atomic import PART_SUFFIX, fsync_file, fsync_folder, make_folder, write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import disk_full, explaining_full_disk, says_disk_is_full
 from tasks.store.erased import ERASED_NAME
@@ -35,6 +35,7 @@ from tasks.store.manifest import (
     render_manifest,
 )
 from tasks.store.publication import publish_folder, send_files
+from tasks.store.salvage import salvage
 from tasks.store.surroundings import describe_surroundings
 from tasks.store.verification import flaws_of
 
@@ -51,12 +52,21 @@ class Staging:
         folder: where the stage writes; it may hold what an earlier, dead attempt finished.
     """
 
-    def __init__(self, lookup: Lookup, lease: Lease) -> None:
+    def __init__(
+        self, lookup: Lookup, lease: Lease, inputs: Mapping[str, ArtifactRef] | None = None
+    ) -> None:
+        """Args:
+        lookup: of the workspace.
+        lease: on the request.
+        inputs: of the request; without them nothing is taken over of what was set aside.
+        """
         self._lookup = lookup
         self._lease = lease
         self.folder = _attempts(lookup, lease) / lease.attempt_id
         with explaining_full_disk(self.folder):
-            _open_folder(self.folder, copy=lease.cut_off)
+            is_new = _open_folder(self.folder, copy=lease.cut_off)
+            if is_new and inputs is not None and lookup.workspace.bucket is None:
+                self._take_over(inputs)
         self._courier = _courier(lookup, lease, self.folder)
         if self._courier:
             self._courier.fetch()
@@ -80,6 +90,13 @@ class Staging:
             raise disk_full(self.folder) from error
         if isinstance(error, Exception) and not self.folder.exists():
             self._lease.check()  # whoever took over has moved it away, whatever that looks like
+
+    def _take_over(self, inputs: Mapping[str, ArtifactRef]) -> None:
+        workspace, stage, input_id = self._lookup.workspace, self._lease.stage, self._lease.input_id
+        if num := salvage(workspace, stage, input_id, inputs, self.folder):
+            for name, status in list(walk(self.folder)):
+                _reclaim(self.folder / name, status, copy=False)
+            self._lookup.warn(f"{stage}: goes on from {num} files of it that are not damaged")
 
     def commit(
         self,
@@ -183,17 +200,19 @@ def _attempts(lookup: Lookup, lease: Lease) -> Path:
     return lookup.workspace.staging / lease.stage / lease.input_id
 
 
-def _open_folder(folder: Path, *, copy: bool) -> None:
-    """Make `folder`, from the newest earlier attempt's if there is one."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
+def _open_folder(folder: Path, *, copy: bool) -> bool:
+    """Make `folder`, from the newest earlier attempt's if there is one; whether there is none."""
+    make_folder(folder.parent)
     earlier = _earlier(folder.parent)
     if not earlier:
-        folder.mkdir()
-        return
+        make_folder(folder)
+        return True
     earlier[-1].rename(folder)
+    fsync_folder(folder.parent)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     for name, status in list(walk(folder)):
         _reclaim(folder / name, status, copy=copy)
+    return False
 
 
 def _earlier(attempts: Path) -> list[Path]:

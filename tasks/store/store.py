@@ -224,9 +224,10 @@ class Store:
         """
         return finish(self._lookup, lease, identity, inputs)
 
-    def staging(self, lease: Lease) -> Staging:
-        """The folder to work in, with what an earlier attempt at the request left."""
-        return Staging(self._lookup, lease)
+    def staging(self, lease: Lease, inputs: Mapping[str, ArtifactRef] | None = None) -> Staging:
+        """The folder to work in, with what an earlier attempt at the request left; where there is
+        none and `inputs` are given, with what is whole of its artifact that was set aside."""
+        return Staging(self._lookup, lease, inputs)
 
     def artifacts(self, stage: str = "*") -> Iterator[Artifact]:
         """All committed artifacts, or a stage's, unverified; unreadable ones are skipped with a

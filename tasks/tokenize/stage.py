@@ -15,6 +15,7 @@ from tasks.corpus import SPLITS, Corpus
 from tasks.progress import SharedProgress
 from tasks.spread import spread
 from tasks.stage import Metrics, StageContext
+from tasks.store.atomic import make_folder
 from tasks.store.staging import SCRATCH
 from tasks.tokenize.config import TokenizeConfig
 from tasks.tokenize.definition import TOKENIZE
@@ -74,7 +75,7 @@ def _remove_all_but(output: Path, tasks: Sequence[EncodeTask]) -> None:
     """Remove what an earlier attempt left, but for shards that may be done."""
     shutil.rmtree(output / "packing", ignore_errors=True)
     for name in ("tokens", "packing", SCRATCH):
-        (output / name).mkdir(parents=True, exist_ok=True)
+        make_folder(output / name)
     wanted = {path for task in tasks for path in task.files.values()}
     for path in set((output / "tokens").iterdir()) - wanted:
         path.unlink()

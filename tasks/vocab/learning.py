@@ -19,6 +19,7 @@ from tasks.corpus import Corpus
 from tasks.progress import SharedProgress
 from tasks.spread import spread
 from tasks.stage import StageContext
+from tasks.store.atomic import make_folder
 from tasks.store.staging import SCRATCH
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import CountTask, MergedCounts, count_shard, merge_counts
@@ -93,7 +94,7 @@ def count_corpus(context: StageContext, corpus: Corpus) -> MergedCounts:
         CorpusError: there are none.
     """
     folder = context.output / SCRATCH / "counts"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     progress = SharedProgress(context.report, corpus.about.num_documents["train"], "documents")
     tasks = [CountTask(context.config, folder, shard) for shard in corpus.shards]
     spread(context, count_shard, tasks, name="count", progress=progress, num_done=int)

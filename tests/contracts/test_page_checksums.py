@@ -1,6 +1,7 @@
 """Every Parquet page that is written carries a checksum, and every reader looks at it."""
 
 import ast
+from functools import cache
 
 from tests.contracts.code import modules
 
@@ -16,12 +17,15 @@ OPTIONS = {
 NO_FILE = "tasks/ingest/tables/arrow_types.py"
 
 
+@cache
+def nodes() -> list[tuple[str, ast.AST]]:
+    """All of our code, each node with its file."""
+    return [(path, node) for path, tree in modules() for node in ast.walk(tree)]
+
+
 def test_every_call_of_the_parquet_library_asks_for_checksums() -> None:
     calls = [
-        (path, node)
-        for path, tree in modules()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and option_of(node)
+        (path, node) for path, node in nodes() if isinstance(node, ast.Call) and option_of(node)
     ]
     assert len(calls) > 20
     assert not [
@@ -29,6 +33,18 @@ def test_every_call_of_the_parquet_library_asks_for_checksums() -> None:
         for path, call in calls
         if option_of(call) not in {each.arg for each in call.keywords if is_true(each.value)}
         and path != NO_FILE
+    ]
+
+
+def test_nothing_else_reads_or_writes_parquet() -> None:
+    others = {"write_parquet", "sink_parquet", "to_parquet", "write_dataset"}
+    assert not [
+        f"{path}:{node.lineno}"
+        for path, node in nodes()
+        if (isinstance(node, ast.Attribute) and node.attr in others)
+        or (isinstance(node, ast.ImportFrom) and node.module == "pyarrow.parquet")
+        or (isinstance(node, ast.alias) and node.name == "parquet")
+        or (isinstance(node, ast.alias) and node.name == "pyarrow.parquet" and node.asname != "pq")
     ]
 
 

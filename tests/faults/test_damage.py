@@ -8,6 +8,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from flows.graph import STAGE_NAMES, StageName
@@ -16,7 +17,7 @@ from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.errors import FormatError
 from tasks.store.manifest import MANIFEST_NAME
 from tests.faults.changes import changes_of, done_apart, ended_at
-from tests.faults.damage import ALL, add, of_a_newer_format, put, sealed
+from tests.faults.damage import ALL, Damage, add, flip, of_a_newer_format, put, remove, sealed
 from tests.faults.outcomes import as_command, committed, line_in
 from tests.faults.stages import downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
@@ -73,6 +74,42 @@ def test_a_damaged_artifact_is_named_and_made_again(
             assert committed(folder, stage) == [unbroken.ref.content_id]
         shutil.rmtree(folder)
     table.add(f"{len(damages)} damages to the artifact's files", stage, "named, made again")
+
+
+# Files of the artifact that are not made again when another of them, the last, is damaged.
+STAY: list[tuple[StageName, str, str]] = [
+    ("pretrain", "checkpoints/step-*/*", "model.safetensors"),
+    ("pretrain", "checkpoints/step-00000002/*", "checkpoints/step-00000004/state.json"),
+    ("tune", "checkpoints/step-*/*", "model.safetensors"),
+    ("tune", "checkpoints/step-00000001/*", "checkpoints/step-00000002/config.json"),
+    ("export", "part-*.parquet", "part-00001.parquet"),
+]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(("stage", "pattern", "name"), STAY)
+@pytest.mark.parametrize("damage", [flip, remove])
+def test_only_what_is_damaged_is_made_again(
+    stage: StageName,
+    pattern: str,
+    name: str,
+    damage: Damage,
+    whole: Path,
+    corpus: Path,
+    tmp_path: Path,
+    table: Table,
+) -> None:
+    [unbroken] = store_of(whole).artifacts(stage)
+    folder = shutil.copytree(whole, tmp_path / "work")  # of its own, since files are moved
+    place = folder / unbroken.ref.path
+    there = [path for path in place.glob(pattern) if path.is_file() and path != place / name]
+    kept = {path: path.stat().st_ino for path in there}
+    assert len(kept) >= 4
+    damage(place / name, random.Random(0))
+    assert done_apart(partial(run_stage, stage, corpus, folder)) == 0
+    assert committed(folder, stage) == [unbroken.ref.content_id]
+    assert {path: path.stat().st_ino for path in there} == kept
+    table.add(f"{damage.__name__} {name}", stage, f"made again; {len(kept)} others taken over")
 
 
 def refs_of(artifact: Artifact, workspace: Path) -> dict[str, ArtifactRef]:
@@ -172,6 +209,29 @@ def left_behind(stage: StageName, whole: Path, corpus: Path, folder: Path) -> Pa
     killed = ended_at(last, left, partial(run_stage, stage, corpus, left))
     assert killed.status == -signal.SIGKILL
     return left
+
+
+@pytest.mark.faults
+def test_every_parquet_file_has_checksums_of_its_pages(
+    whole: Path, tmp_path: Path, table: Table
+) -> None:
+    """Nothing else tells one wrong bit in what is not compressed."""
+    paths = sorted(whole.glob("artifacts/**/*.parquet"))
+    assert {path.relative_to(whole).parts[1] for path in paths} >= {"ingest", "probe", "export"}
+    copy, num_columns = tmp_path / "copy.parquet", 0
+    for path in paths:
+        content = path.read_bytes()
+        metadata = pq.read_metadata(path)
+        for group in range(metadata.num_row_groups):
+            for number in range(metadata.num_columns):
+                column = metadata.row_group(group).column(number)
+                begin = column.dictionary_page_offset or column.data_page_offset
+                last = begin + column.total_compressed_size - 1  # of its last page
+                copy.write_bytes(content[:last] + bytes([content[last] ^ 1]) + content[last + 1 :])
+                with pytest.raises(OSError, match="CRC checksum verification failed"):
+                    pq.read_table(copy, page_checksum_verification=True)
+                num_columns += 1
+    table.add(f"a bit in each of {num_columns} columns", "every Parquet file", "its page is named")
 
 
 @pytest.mark.faults

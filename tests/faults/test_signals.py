@@ -2,9 +2,11 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -18,10 +20,13 @@ from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.faults.changes import changes_of, done_apart, ended_at
 from tests.faults.outcomes import Work, as_command, committed, line_in
-from tests.faults.stages import downstream_of, run_stage, without
+from tests.faults.stages import downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 
 NUM_PLACES = 6  # of each stage
+NUM_STORMS = 2  # of each stage
+NUM_LAST = 16  # changes after all is sealed
+MANIFEST = re.compile(r"os\.rename staging/\S+/MANIFEST\.json")
 NOBODY = 65534
 
 
@@ -62,6 +67,70 @@ def test_sigterm_ends_a_stage_in_time_and_the_next_run_goes_on(
 
 def tell_and_end(told_at: Path) -> None:
     told_at.write_text(str(time.monotonic()))
+    terminate_self()
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", ["vocab", "export"])
+def test_sigterm_while_it_publishes(
+    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
+) -> None:
+    """It is published or it is not, and the next run finds what was sealed."""
+    expected = committed(whole, stage)
+    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
+    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
+    sealed = max(place for place, name in enumerate(changes) if MANIFEST.fullmatch(name))
+    assert f"os.rename artifacts/{stage}/ID" in changes[sealed:]
+    for place in range(sealed + 1, min(len(changes), sealed + 1 + NUM_LAST)):
+        name = changes[place]
+        folder = without(whole, tmp_path / "work", downstream_of(stage))
+        work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
+        turn = changes[: place + 1].count(name)
+        deed = (terminate_self, terminate_again_and_again)[place % 2]
+        assert ended_at(name, folder, as_command(work, said), deed, turn=turn).status == 143, name
+        assert line_in(said).startswith("stopped by SIGTERM"), name
+        assert committed(folder, stage) in ([], expected), name
+        again = changes_of(folder, work)
+        assert not [each for each in again if MANIFEST.fullmatch(each)], "it was sealed already"
+        assert committed(folder, stage) == expected, name
+        shutil.rmtree(folder)
+    table.add("SIGTERM, once and often, while it publishes", stage, "all or nothing")
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("stage", STAGE_NAMES)
+def test_sigterm_again_and_again_is_as_good_as_one(
+    stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
+) -> None:
+    """Schedulers and people repeat themselves; what is being cleared away must not end half."""
+    expected = committed(whole, stage)
+    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
+    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
+    own = sorted({name for name in changes if f" staging/{stage}" in name})
+    for name in random.Random(1).sample(own, NUM_STORMS):
+        folder = without(whole, tmp_path / "work", downstream_of(stage))
+        work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
+        ended = ended_at(name, folder, as_command(work, said), terminate_again_and_again)
+        assert ended.status == 143, name
+        assert line_in(said).startswith("stopped by SIGTERM"), name
+        assert not store_of(folder).is_at_work(stage), name
+        assert done_apart(work) == 0, name
+        assert committed(folder, stage) == expected, name
+        shutil.rmtree(folder)
+    table.add(f"SIGTERM hundreds of times at {NUM_STORMS} places", stage, "as one; the lease free")
+
+
+def terminate_again_and_again() -> None:
+    """Until the process has ended."""
+
+    def storm() -> None:
+        while True:
+            time.sleep(0.0005)
+            terminate_self()
+
+    threading.Thread(target=storm, daemon=True).start()
     terminate_self()
 
 

@@ -2,13 +2,14 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from flows.cli import main
+from flows.cli import TERMINATED, exit_status, main
 
 
 def corpusmith(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -91,3 +92,24 @@ def test_a_dynamic_number_of_threads_is_not_taken_over(monkeypatch: pytest.Monke
     monkeypatch.setenv("OMP_DYNAMIC", "TRUE")
     assert main(["run", "--nonsense"]) == 2
     assert os.environ["OMP_DYNAMIC"] == "FALSE"
+
+
+def test_a_second_sigterm_does_not_interrupt_what_the_first_has_begun(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cleared = []
+
+    def work() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            cleared.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert exit_status(work) == TERMINATED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert cleared
+    assert capsys.readouterr().err.count("\n") == 1

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from flows.config import RefreshConfig
+from flows.config import PipelineConfig, RefreshConfig
 from flows.drift_history import (
     acknowledged,
     begun_and_not_ended,
     newest_refresh,
     raised,
 )
-from flows.proposal import spent_hours, why_not
+from flows.proposal import devices_of, spent_hours, why_not
 from tasks.store.run_records import begun, compared_corpus, ended
 
 NOW_S = time.time()
@@ -226,3 +226,26 @@ def test_hours_are_those_of_training_in_the_last_thirty_days() -> None:
         record("night", "refresh", artifacts={"export": {"seconds": 9999.0}}),
     ]
     assert spent_hours(records, NOW_S, 9.0) == pytest.approx(3.0 + 0.03 + 2.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_gpus", "expected"),
+    [
+        ({}, 0, (1, 1, 1)),
+        ({}, 4, (1, 1, 4)),
+        ({"pretrain": {"num_processes": "auto"}}, 4, (4, 1, 4)),
+        ({"pretrain": {"num_processes": 2, "num_nodes": 2, "rendezvous": "a:29500"}}, 8, (4, 1, 8)),
+        ({"pretrain": {"num_processes": 1}, "export": {"device": "cuda:1"}}, 4, (1, 1, 1)),
+        ({"pretrain": {"device": "cpu"}, "export": {"device": "cpu"}}, 4, (1, 1, 1)),
+        ({"workers": {"gpu_stages": "gpu"}, "pretrain": {"num_processes": 8}}, 0, (8, 1, 8)),
+        ({"workers": {"gpu_stages": "gpu"}}, 0, (1, 1, 1)),
+    ],
+)
+def test_an_hour_on_many_gpus_is_as_many_gpu_hours(
+    settings: dict[str, Any], num_gpus: int, expected: tuple[int, int, int]
+) -> None:
+    devices = devices_of(PipelineConfig.model_validate(settings), num_gpus)
+    assert tuple(devices.values()) == expected
+    failed = record("failed", "pipeline", days=2, seconds=7200.0) | {"state": "failed"}
+    hours = spent_hours([chain_of(1.0, 3600.0), failed], NOW_S, 9.0, devices)
+    assert hours == pytest.approx(sum(expected) + 2 * max(expected))

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tasks.settings import StageConfig
 from tasks.stage import Stage, StageContext, map_in_order
 from tasks.store import staging
 from tasks.store.artifact import Artifact, ArtifactRef
+from tasks.store.manifest import render_manifest
 from tasks.store.store import Store
 from tests.tasks.chain import Listener
 from tests.tasks.store.making import flip_bit, identity_of, make, new_store
@@ -37,9 +40,9 @@ def upstream(store: Store) -> Artifact:
     return make(store, identity_of("ingest"))
 
 
-def run(store: Store, ref: ArtifactRef) -> Outcome:
+def run(store: Store, ref: ArtifactRef, stage: Stage = STAGE) -> Outcome:
     return execute(
-        STAGE,
+        stage,
         StageConfig(),
         {"ingest": ref},
         store=store,
@@ -71,6 +74,73 @@ def test_what_was_finished_by_a_process_that_died_is_not_done_again(
     after = (store.workspace.path / outcome.ref.path / "copy.txt").stat()
     assert os.path.samestat(before, after)
     assert (outcome.reused, outcome.metrics) == (False, {"size": 6.0})
+
+
+def test_what_was_deleted_by_hand_is_made_again(store: Store, upstream: Artifact) -> None:
+    """Whatever was noted of it: only the artifact counts."""
+    first = run(store, upstream.ref)
+    shutil.rmtree(store.workspace.path / first.ref.path)
+    for again in (store, Store(store.workspace)):  # also in the process that had it verified
+        second = run(again, upstream.ref)
+        assert (second.reused, second.ref) == (again is not store, first.ref)
+        assert (store.workspace.path / second.ref.path / "copy.txt").is_file()
+
+
+def list_found(context: StageContext) -> dict[str, float]:
+    found = sorted(path.name for path in context.output.iterdir())
+    for name in ("a", "b"):
+        if name not in found:
+            (context.output / name).write_text(name)
+    return {"found": float(len(found))}
+
+
+def test_of_a_damaged_artifact_the_whole_files_are_taken_over(
+    store: Store, upstream: Artifact
+) -> None:
+    stage = replace(STAGE, run=list_found)
+    first = run(store, upstream.ref, stage)
+    place = store.workspace.path / first.ref.path
+    before = (place / "a").stat()
+    flip_bit(place / "b")
+    second = run(store, upstream.ref, stage)
+    assert (second.ref, second.metrics) == (first.ref, {"found": 1.0})
+    assert os.path.samestat(before, (place / "a").stat())
+    [damaged] = store.workspace.quarantine.glob("vocab/*/b")
+    assert damaged.read_text() != "b"
+    assert store.verify_all() == []
+
+
+def test_nothing_is_taken_over_of_what_was_made_from_another_input(
+    store: Store, upstream: Artifact
+) -> None:
+    stage = replace(STAGE, run=list_found)
+    first = run(store, upstream.ref, stage)
+    manifest = store.get("vocab", first.ref.input_id).manifest
+    entry = manifest.inputs["ingest"].model_copy(update={"content_id": "0" * 32})
+    replaced = manifest.model_copy(update={"inputs": {"ingest": entry}})
+    path = store.workspace.path / first.ref.path / "MANIFEST.json"
+    path.chmod(0o644)
+    path.write_bytes(render_manifest(replaced))
+    assert run(store, upstream.ref, stage).metrics == {"found": 0.0}
+
+
+def test_another_version_of_a_stage_leaves_the_work_of_the_one_before_alone(
+    store: Store, upstream: Artifact
+) -> None:
+    def fail(context: StageContext) -> dict[str, float]:
+        (context.output / "half").write_text("of version 1")
+        raise InterruptedError
+
+    def look(context: StageContext) -> dict[str, float]:
+        assert not list(context.output.iterdir())
+        return copy_first(context)
+
+    with pytest.raises(InterruptedError):
+        run(store, upstream.ref, replace(STAGE, run=fail))
+    outcome = run(store, upstream.ref, replace(STAGE, run=look, version=2))
+    [left] = store.workspace.staging.glob("vocab/*/*/half")
+    assert left.read_text() == "of version 1"
+    assert left.parent.parent.name != outcome.ref.input_id
 
 
 def erase_something(store: Store) -> None:

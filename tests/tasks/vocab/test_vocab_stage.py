@@ -313,6 +313,16 @@ def test_a_word_of_a_million_characters_takes_under_two_seconds() -> None:
     assert len(learned.merges) == 252
 
 
+@pytest.mark.faults
+@pytest.mark.parametrize("character", [" ", "x", "\n"])
+def test_ten_million_of_one_character_take_linear_time(character: str) -> None:
+    learn(count_words(["ab ab"], "gpt4"), num_merges=1)  # compiled and in memory
+    started = time.process_time()
+    learned = learn(count_words([character * 10**7], "gpt4"), num_merges=252)
+    assert time.process_time() - started < 20
+    assert len(learned.merges) == 22  # until no pair is left twice
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
