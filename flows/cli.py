@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
+from flows import leaving
 from flows.errors import ApiGoneError
+from flows.leaving import TERMINATED
 from flows.parser import parse
 from model.errors import CorpusmithError, RequestError
 from tasks.redaction import without_secrets
@@ -33,7 +35,7 @@ _CONTROLS = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 LAST_WORDS_S = 5.0
 CLEARING_S = 10.0  # what whoever ends us gives us
-DONE, FAILED, REFUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 class Terminated(BaseException):
@@ -42,6 +44,8 @@ class Terminated(BaseException):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
+    if arguments is None:  # the process is ours
+        leaving.skip_teardown()
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Idle threads that spin starve the others wherever a processor is shared; five times slower
     # training was measured so. It is read when torch is loaded.
@@ -146,7 +150,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case CorpusmithError():
             return FAILED, str(error)
         case Terminated():
-            return TERMINATED, "stopped by SIGTERM: run the same command again to go on"
+            leaving.told.set()
+            return TERMINATED, leaving.STOPPED
         case KeyboardInterrupt():
             return INTERRUPTED, "stopped: run the same command again to go on"
     first = str(error).strip().split("\n", 1)[0]

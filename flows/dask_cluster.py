@@ -5,6 +5,7 @@ which every worker must see at the same path. What the workers make is the same,
 what this process would make, so nothing of this enters an artifact's identity.
 """
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -206,12 +207,15 @@ def _connect(distributed: ModuleType, address: str, security: Any) -> Any:
     """A client of the scheduler.
 
     In a thread of its own, since Dask's own deadline ends with the connection: a server of
-    another kind that takes it and says nothing would be waited for for ever.
+    another kind that takes it and says nothing would be waited for for ever. A bare connection is
+    tried first: a client that fails to connect prints a traceback when it is forgotten.
     """
     made: list[Any] = []
 
     def connect() -> None:
-        with contextlib.suppress(OSError, ValueError, TypeError):
+        # Whatever Dask makes of bytes that are not its own: of a web page, a want of memory.
+        with contextlib.suppress(Exception):
+            asyncio.run(_try_to_connect(distributed, address, security))
             made.append(
                 distributed.Client(
                     address,
@@ -232,6 +236,12 @@ def _connect(distributed: ModuleType, address: str, security: Any) -> Any:
             "its keys too (DASK_DISTRIBUTED__COMM__TLS__CA_FILE and the like)"
         )
     return made[0]
+
+
+async def _try_to_connect(distributed: ModuleType, address: str, security: Any) -> None:
+    keys = (security or distributed.security.Security()).get_connection_args("client")
+    comm = await distributed.comm.connect(address, timeout=ANSWER_S, **keys)
+    await comm.close()
 
 
 def _refuse_unfit(client: Any, config: WorkersConfig, workspace: Path) -> None:

@@ -1,15 +1,18 @@
 """Starts the pipeline from the command line, after checking what can be known first."""
 
 import contextlib
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
 from flows.config import INLINE, PipelineConfig
 from flows.graph import StageName, stages_for
+from flows.leaving import leave_in_time
 from flows.released import current_release
 from flows.servers import PrefectApi, prepare_prefect, without_heartbeats
 from model.errors import RequestError
 from tasks.ingest.places.paths import check_paths
+from tasks.runtime.stopping import deferred_termination
 from tasks.store.workspace import Workspace
 from tasks.tracking import load_early, locate
 
@@ -70,11 +73,13 @@ def _ready(api: PrefectApi, workspace: Workspace) -> Iterator[None]:
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if api.server:
         quiet = without_heartbeats()
-    with api.explaining(), quiet:
+    leave_in_time()
+    with api.kept(), api.explaining(), quiet:
         yield
 
 
 def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectApi]:
+    _load_numpy()
     workspace = Workspace.open(location)
     check_paths(config.ingest)
     api = prepare_prefect(workspace.state)
@@ -84,3 +89,13 @@ def _prepare(config: PipelineConfig, location: str) -> tuple[Workspace, PrefectA
             f"they share with this run: name it in PREFECT_API_URL, or set it to {INLINE}"
         )
     return workspace, api
+
+
+def _load_numpy() -> None:
+    """Import numpy whole, though SIGTERM comes meanwhile.
+
+    If its import is interrupted, the next one, by the thread that loads the tracker's library, ends
+    in a RecursionError: numpy then finds its parts loaded, and itself without them.
+    """
+    with deferred_termination():
+        importlib.import_module("numpy")

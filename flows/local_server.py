@@ -6,10 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from flows import tether
@@ -17,6 +18,8 @@ from model.errors import CorpusmithError
 
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.05
+LOOK_S = 0.25  # between two looks at a server that is kept
+MAX_RESTARTS = 3
 STOP_S = tether.GRACE_S + 5.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
@@ -46,17 +49,10 @@ class LocalServer:
         self.url = url
         self.log = log
         self._health_url = url + health
+        self._command = [sys.executable, "-I", "-S", tether.__file__, *command]
+        self._environment = {**os.environ, **environment}
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", tether.__file__, *command],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, **environment},
-                cwd=log.parent,  # so that a stray relative path stays in the workspace
-                start_new_session=True,  # a kill of our process group must not cut the tether
-            )
+        self._process = self._start()
         # A forked child (a data loader's worker) would hold our end open after we are gone.
         os.register_at_fork(after_in_child=self._let_go)
 
@@ -81,6 +77,31 @@ class LocalServer:
                 )
             time.sleep(POLL_S)
 
+    @contextlib.contextmanager
+    def kept(self, warn: Callable[[str], None]) -> Iterator[None]:
+        """Whenever it ends in the block, it is started again, `MAX_RESTARTS` times at most.
+
+        Args:
+            warn: told of each time in one line.
+        """
+        is_over = threading.Event()
+
+        def keep() -> None:
+            for _ in range(MAX_RESTARTS):
+                while self.is_running:
+                    if is_over.wait(LOOK_S):
+                        return
+                warn(f"{self.name} ended and is started again (its log is {self.log})")
+                self._process = self._start()
+
+        keeper = threading.Thread(target=keep, name="corpusmith-server", daemon=True)
+        keeper.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            keeper.join()
+
     def stop(self) -> None:
         """End the server and wait until it is gone. May be called twice."""
         self._let_go()
@@ -89,6 +110,18 @@ class LocalServer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env=self._environment,
+                cwd=self.log.parent,  # so that a stray relative path stays in the workspace
+                start_new_session=True,  # a kill of our process group must not cut the tether
+            )
 
     def _let_go(self) -> None:
         if self._process.stdin:

@@ -12,11 +12,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.graph import StageName, load_stage
+from flows.leaving import at_work
 from flows.links import flow_run_tags
 from flows.pages import StagePages
 from flows.reporting import StageReporter
 from flows.session import PartOf, Session, session
-from flows.task_tags import tagged_as_all
+from flows.untagged import untagged
 from tasks.execute import Outcome, execute
 from tasks.settings import StageConfig
 from tasks.stage import Stage
@@ -79,6 +80,7 @@ def perform_stage(
                 with (
                     StageReporter(name, track, run.console, examples, pages) as report,
                     _stopping_others(run),
+                    at_work(),
                 ):
                     outcome = execute(
                         stage,
@@ -114,7 +116,7 @@ def map_as_tasks(
     def run_shard(index: int) -> Result:
         return function(shards[index])
 
-    with tagged_as_all():
+    with untagged():
         futures = [run_shard.submit(index) for index in range(len(shards))]
         return [future.result() for future in futures]
 

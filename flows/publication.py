@@ -11,7 +11,7 @@ from flows.graph import StageName
 from flows.perform import perform_stage
 from flows.session import Session
 from flows.stages import WORKSPACE, stage_flow
-from flows.task_tags import tagged_as_all
+from flows.untagged import untagged
 from model.errors import RequestError
 from tasks.release.decision import reasons_against
 from tasks.release.pointer import Release, current, flaws_of, history, publish, releases
@@ -86,7 +86,7 @@ def publish_release(run: Session, made: Made, config: PipelineConfig) -> Publica
         if reasons and before:
             return Publication(before, before, _refusal(made, before, reasons))
         try:
-            with tagged_as_all():
+            with untagged():
                 return Publication(switch(before), before)
         except RequestError:
             now = current(run.workspace)
@@ -120,7 +120,7 @@ def reasons_to_refuse(
             "known: run ingest with its settings, or set release.publish = always"
         ]
     found = _trial(run, made, config, before, before.corpus)
-    with tagged_as_all():
+    with untagged():
         return decide(found, config.release.margin)
 
 

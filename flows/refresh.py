@@ -27,8 +27,8 @@ from flows.proposal import propose
 from flows.registration import follow
 from flows.released import Released, place_to_read
 from flows.session import Session, refuse_unshared
-from flows.task_tags import tagged_as_all
 from flows.twin import older_twin
+from flows.untagged import untagged
 from model.errors import CorpusmithError, RequestError
 from tasks.drift.config import DriftConfig
 from tasks.drift.definition import ANSWER, DRIFT, LEARNED, NEW, SINCE
@@ -218,7 +218,7 @@ def _publish(before: Release, export: ArtifactRef, config: PipelineConfig, run: 
     def switch() -> Release:
         return publish_table(run.workspace, before, export, reasons.append)
 
-    with tagged_as_all():
+    with untagged():
         release = switch()
     follow(run, release)
     told: Told = {"release": release.model_dump(mode="json"), "published": None}

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from flows import prefect_server
 from flows.errors import ApiGoneError
 from flows.local_server import LOOPBACK, LocalServer, answers, free_port
+from flows.patience import bounded_patience
 from model.errors import CorpusmithError, RequestError
 from tasks.redaction import names_user, without_password
 
@@ -46,6 +48,13 @@ class PrefectApi:
                 f"the Prefect API at PREFECT_API_URL={self.url} does not answer: "
                 "start it, or unset the variable to use the workspace's own"
             )
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """The block runs flows. Should our own server die, it is started again: Prefect's client
+        goes on asking for a minute. An API that others run is waited for, but not for ever."""
+        with self.server.kept(_say) if self.server else bounded_patience(f"{self.url}/health"):
+            yield
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:
@@ -177,6 +186,10 @@ def _is_of_this_machine(error: Exception) -> bool:
     return isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError)
 
 
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def prefect_command(port: int) -> list[str]:
     """What starts Prefect's server on loopback, see `flows.prefect_server`.
 
@@ -213,3 +226,5 @@ def quieten_prefect() -> None:
     """No telemetry, and nothing on the terminal: the runs' logs are on their Prefect pages."""
     os.environ |= without_telemetry()
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+    logging.raiseExceptions = False  # else each batch of log lines that an API misses is told of

@@ -1,6 +1,7 @@
 """Finds, and deletes if asked, what nothing refers to any more."""
 
 import contextlib
+import math
 import secrets
 import shutil
 import time
@@ -64,13 +65,12 @@ def find_garbage(
 
 
 def delete(lookup: Lookup, garbage: Garbage) -> bool:
-    """Delete one folder, unless someone works on its request now.
+    """Delete one folder, unless someone works on its request now, or has deleted it before.
 
     It is renamed first, so that a half-deleted artifact is never found under its own name.
     """
     if garbage.request is None:
-        _remove(lookup, garbage.path)
-        return True
+        return _remove(lookup, garbage.path)
     stage, input_id = garbage.request
     seat = lookup.seat(stage, input_id)
     try:
@@ -78,16 +78,15 @@ def delete(lookup: Lookup, garbage: Garbage) -> bool:
     except DiskFullError:  # nobody else finds room for one either, and this is to make some
         if is_held(seat.newest()):
             return False
-        _remove(lookup, garbage.path)
-        return True
+        return _remove(lookup, garbage.path)
     if lease is None:
         return False
     try:
-        _remove(lookup, garbage.path)
+        was_there = _remove(lookup, garbage.path)
         _forget(lookup, lease)
     finally:
         lease.release()  # of no effect where it was forgotten
-    return True
+    return was_there
 
 
 def _forget(lookup: Lookup, lease: Lease) -> None:
@@ -100,20 +99,43 @@ def _forget(lookup: Lookup, lease: Lease) -> None:
         lease.forget()
 
 
-def _remove(lookup: Lookup, path: Path) -> None:
+def _remove(lookup: Lookup, path: Path) -> bool:
+    """Whether it was there to be deleted."""
     trash = lookup.workspace.staging / _TRASH / secrets.token_hex(6)
     try:
-        trash.parent.mkdir(exist_ok=True)
-        path.rename(trash)
+        if not _moved(path, trash):
+            return False
     except OSError as error:
         if not says_disk_is_full(error):
             raise
         trash = path
         (path / MANIFEST_NAME).unlink(missing_ok=True)  # so that it is none from now on
-    shutil.rmtree(trash)
+    _delete_tree(trash)
     path.with_name(path.name + REASON_SUFFIX).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         path.parent.rmdir()
+    return True
+
+
+def _moved(path: Path, trash: Path) -> bool:
+    """Whether it was there to be renamed. Another process that deletes may take it, or remove the
+    folder for trash as soon as that is empty."""
+    while path.exists():
+        trash.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(trash)
+            return True
+    return False
+
+
+def _delete_tree(folder: Path) -> None:
+    """Another process that deletes may be at it, too, and be faster here and there."""
+
+    def pass_over(function: object, path: str, error: tuple[object, BaseException, object]) -> None:
+        if not isinstance(error[1], FileNotFoundError):
+            raise error[1]
+
+    shutil.rmtree(folder, onerror=pass_over)
 
 
 def old_staging(lookup: Lookup, before_s: float) -> Iterator[Garbage]:
@@ -139,7 +161,7 @@ def _staging(lookup: Lookup) -> Iterator[Garbage]:
 def _trashed(lookup: Lookup) -> Iterator[Path]:
     """What an interrupted deletion left."""
     trash = lookup.workspace.staging / _TRASH
-    return iter(sorted(trash.iterdir()) if trash.is_dir() else [])
+    return iter(_children(trash))
 
 
 def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
@@ -241,20 +263,37 @@ def _folders(root: Path, *, depth: int) -> list[Path]:
         found = [
             child
             for parent in found
-            for child in sorted(parent.iterdir())
+            for child in _children(parent)
             if child.is_dir() and not child.is_symlink() and not child.name.startswith(".")
         ]
     return found
 
 
+def _children(folder: Path) -> list[Path]:
+    """What lies in it, sorted; nothing where another process has deleted it by now."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
 def _changed_at(folder: Path) -> float:
-    """When it was finished, set aside or last worked on, in seconds of the wall clock."""
-    for marker in (folder.with_name(folder.name + REASON_SUFFIX), folder / MANIFEST_NAME):
-        if marker.exists():
-            return marker.stat().st_mtime
-    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    """When it was finished, set aside or last worked on, in seconds of the wall clock.
+
+    Infinite for one that another process deletes meanwhile.
+    """
+    try:
+        for marker in (folder.with_name(folder.name + REASON_SUFFIX), folder / MANIFEST_NAME):
+            if marker.exists():
+                return marker.stat().st_mtime
+        return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    except FileNotFoundError:
+        return math.inf
 
 
 def sized(garbage: Garbage) -> tuple[Path, int]:
-    """The folder and the bytes of all files in it."""
-    return garbage.path, size_of(garbage.path)
+    """The folder and the bytes of all files in it; 0 where another process has deleted it."""
+    try:
+        return garbage.path, size_of(garbage.path)
+    except FileNotFoundError:
+        return garbage.path, 0

@@ -1,12 +1,15 @@
 """Shards on Dask workers: real schedulers and workers, in processes of their own."""
 
 import contextlib
+import gc
 import json
 import os
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -151,6 +154,39 @@ def test_a_place_where_no_scheduler_answers_is_refused(
             dask_workers(config, str(tmp_path)),
         ):
             pass
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_a_web_server_in_its_place_is_refused_in_one_line(
+    protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """Dask takes its first bytes for the length of what follows, and has no memory for that."""
+    monkeypatch.setattr(dask_cluster, "ANSWER_S", 2.0)
+    with web_server() as port:
+        config = WorkersConfig(dask=f"{protocol}://127.0.0.1:{port}")
+        with (
+            pytest.raises(RequestError, match="no Dask scheduler answers there"),
+            dask_workers(config, str(tmp_path)),
+        ):
+            pass
+    gc.collect()
+    assert capfd.readouterr().err == ""
+
+
+@contextlib.contextmanager
+def web_server() -> Iterator[int]:
+    """The port of something that speaks at once, and another language."""
+
+    class Page(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 def test_without_dask_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

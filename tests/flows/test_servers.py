@@ -18,7 +18,14 @@ import pytest
 
 from flows import tether
 from flows.checks.ports import Listener, listeners
-from flows.local_server import LOOPBACK, LocalServer, answers, free_port
+from flows.local_server import (
+    LOOK_S,
+    LOOPBACK,
+    MAX_RESTARTS,
+    LocalServer,
+    answers,
+    free_port,
+)
 from flows.servers import PrefectApi, given_api, only_own_pages, without_heartbeats
 from model.errors import CorpusmithError
 from tests.flows.chain import copy_prefect
@@ -311,6 +318,27 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
         server.wait_until_ready(0.2)
     server.stop()
     assert not server.is_running
+
+
+def test_a_server_that_is_kept_is_started_again_a_few_times(tmp_path: Path) -> None:
+    lines: list[str] = []
+    server = local_server(tmp_path, "print('started', flush=True)")
+    with server.kept(lines.append):
+        wait_until(lambda: len(lines) == MAX_RESTARTS and not server.is_running)
+    assert server.log.read_text() == "started\n" * (1 + MAX_RESTARTS)
+    assert set(lines) == {f"the test server ended and is started again (its log is {server.log})"}
+    server.stop()
+
+
+def test_a_server_that_is_kept_no_more_stays_away(tmp_path: Path) -> None:
+    lines: list[str] = []
+    server = local_server(tmp_path, "import time; time.sleep(60)")
+    with server.kept(lines.append):
+        pass
+    server.stop()
+    time.sleep(2 * LOOK_S)
+    assert not server.is_running
+    assert lines == []
 
 
 STUBBORN = """

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tasks.store.lookup import Lookup
 from tasks.store.run_records import begun, ended
 from tasks.store.store import Store
 from tasks.store.verification import Memory
+from tests.faults.changes import begun_apart
 from tests.tasks.store.making import Listener, flip_bit, identity_of, killed_at_change, make
 from tests.tasks.store.test_lease import seen_by_a_stranger
 
@@ -235,3 +237,33 @@ def test_nothing_goes_between_two_stages_of_a_run_at_work(store: Store) -> None:
     assert collected(store) == set()
     store.workspace.write_run("at-work", ended(record, "stopped"))
     assert collected(store) == {artifact.path}
+
+
+NUM_ROUNDS, NUM_FOLDERS = 5, 12
+
+
+def collect_and_tell(store: Store, told: Path) -> None:
+    """All garbage, in a process of its own: the names of what it deleted."""
+    told.write_text("\n".join(str(path) for path in collected(store, dry_run=False)))
+
+
+def test_two_that_collect_at_once_delete_everything_once(store: Store, tmp_path: Path) -> None:
+    """Work that was left, trash of a killed deletion, and what was set aside, of either."""
+    workspace = store.workspace
+    for _ in range(NUM_ROUNDS):
+        for number in range(NUM_FOLDERS):
+            for place in (
+                workspace.staging / "vocab" / f"{number:032x}" / "000001-aa",
+                workspace.staging / ".trash" / f"{number:012x}",
+                workspace.quarantine / "vocab" / f"{number:032x}",
+            ):
+                (place / "deep").mkdir(parents=True)
+                (place / "deep" / "file").write_text("x")
+        tolds = [tmp_path / "told-1", tmp_path / "told-2"]
+        racers = [begun_apart(partial(collect_and_tell, store, told), tmp_path) for told in tolds]
+        assert [os.waitpid(racer, 0)[1] for racer in racers] == [0, 0]
+        assert not [path for path in workspace.staging.rglob("*") if path.is_file()]
+        assert not [path for path in workspace.quarantine.rglob("*") if path.is_file()]
+        left = [line for told in tolds for line in told.read_text().split("\n") if line]
+        ours = [line for line in left if "/.trash/" not in line]
+        assert len(ours) == len(set(ours)) == 2 * NUM_FOLDERS
