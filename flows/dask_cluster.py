@@ -228,7 +228,7 @@ def _connect(distributed: ModuleType, address: str, security: Any) -> Any:
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(ANSWER_S + POLL_S)
+    thread.join(2 * ANSWER_S + POLL_S)  # for each of the two
     if not made:
         raise RequestError(
             f"workers.dask = {address}: no Dask scheduler answers there within {ANSWER_S:g} s: "

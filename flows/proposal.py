@@ -88,8 +88,8 @@ def spent_hours(
     """Hours of training stages in runs of the last 30 days, those of each device added up.
 
     Records do not say on how many a stage ran: as many as now are taken. Of a whole chain that did
-    not end well all of its seconds count: how long its last stage took is unknown. One
-    whose process was killed says nothing of its end: what stages had taken by then counts, and
+    not end well, what no finished stage took was the last one's, and it may have been one of these.
+    One whose process was killed says nothing of its end: what stages had taken by then counts, and
     beside it `expected_hours`, which a chain would take now.
     """
     recent = (
@@ -140,16 +140,14 @@ def _training_s(record: Record, expected_s: float, devices: Devices) -> float:
     """Seconds of devices."""
     made = record.get("artifacts", {})
     stages = made if isinstance(made, Mapping) else {}
-    trained = sum(
-        float(stages[name].get("seconds", 0.0)) * devices[name]
-        for name in TRAINING_STAGES
-        if name in stages
-    )
+    taken = {name: float(each.get("seconds", 0.0)) for name, each in stages.items()}
+    trained = sum(taken[name] * devices[name] for name in TRAINING_STAGES if name in taken)
     if state_of(record) == COMPLETED or record.get("until"):
         return trained
     if "seconds" not in record:
         return trained + (expected_s if is_whole_chain(record) else 0.0)
-    return max(trained, float(record["seconds"]) * max(devices.values()))
+    in_last_stage = max(float(record["seconds"]) - sum(taken.values()), 0.0)
+    return trained + in_last_stage * max(devices.values())
 
 
 def _age_s(record: Record, now_s: float) -> float:

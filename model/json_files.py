@@ -31,7 +31,7 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     value = parse_json(text)
-    if _HALF.search(text):  # or the pair that stands for a rare character, which is well
+    if _HALF.search(text):  # two halves in a row are one character, which can be written
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 

@@ -74,7 +74,7 @@ def _fsync(path: Path, flags: int) -> None:
 
 
 def _wait_for(descriptor: int, path: Path) -> None:
-    """The system does not say of which file it is that it was lost."""
+    """Flush it to the disk; an error names the file, which the system's does not."""
     try:
         os.fsync(descriptor)
     except OSError as error:

@@ -69,10 +69,8 @@ class MlflowSink:
             Exception: whatever MLflow, its database or the network come up with.
         """
         _quieten()
-        if not location.is_server:
-            _try_databases_once()
         self._latency = latency or Latency()
-        with _embedded_store(location), self._latency.asking():
+        with _embedded_store(location), _trying_databases_once(), self._latency.asking():
             self._client = MlflowClient(location.uri)
             self.experiment_id = self._find_or_make_experiment(location, experiment)
         self._registry = ModelRegistry(self._client, self.experiment_id)
@@ -235,14 +233,19 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def _try_databases_once() -> None:
+@contextmanager
+def _trying_databases_once() -> Iterator[None]:
     """Else MLflow tries one that is away for 102 s, and no setting of its own says otherwise.
 
     Our queue tries again, and nobody waits for it.
     """
     from mlflow.store.db import utils
 
-    utils.MAX_RETRY_COUNT = 1
+    tries, utils.MAX_RETRY_COUNT = utils.MAX_RETRY_COUNT, 1
+    try:
+        yield
+    finally:
+        utils.MAX_RETRY_COUNT = tries
 
 
 def _first_line(error: Exception) -> str:
