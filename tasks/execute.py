@@ -12,6 +12,7 @@ from tasks.settings import StageConfig
 from tasks.stage import Metrics, RemoteWorkers, Reporter, ShardMapper, Stage, StageContext
 from tasks.store.artifact import Artifact, ArtifactRef
 from tasks.store.disk import Room
+from tasks.store.hashing import walk
 from tasks.store.identity import ERASED_SOURCE, Identity
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
@@ -95,7 +96,7 @@ def execute(
         finished = store.finish(lease, identity, inputs)  # or have died at the very end
         if finished:
             return _outcome(finished, reused=False, started=started)
-        with store.staging(lease, inputs) as staging:
+        with store.staging(lease, inputs, stage.goes_on_from) as staging:
             upstream = {name: store.resolve(ref) for name, ref in inputs.items()}
             room = Room(staging.folder)
             context = StageContext(
@@ -119,7 +120,7 @@ def execute(
 
 def _run(stage: Stage, context: StageContext, room: Room, *, started: float) -> dict[str, Any]:
     """The stage's function; what is told of it beside its output."""
-    goes_on = any(context.output.iterdir())
+    goes_on = any(True for _ in walk(context.output))
     with room.explaining():
         metrics = stage.run(context)
     return {

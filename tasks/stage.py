@@ -122,6 +122,10 @@ class Stage:
         tracked_files: names of output files the tracker should keep a copy of, where it is written.
         quoting_files: the same for files that quote the user's text; only if the user allows it.
         heeds_erasures: whether what was erased from the workspace changes its result.
+        goes_on_from: names or patterns of what `run` goes on from if it finds it in the output
+            folder, after checking it itself: files and folders of the artifact's top. Of an
+            artifact that was set aside, what is whole of them is put there. All else is kept in
+            quarantine, so name nothing that `run` may throw away.
     """
 
     name: str
@@ -132,6 +136,7 @@ class Stage:
     tracked_files: tuple[str, ...] = ()
     quoting_files: tuple[str, ...] = ()
     heeds_erasures: bool = False
+    goes_on_from: tuple[str, ...] = ()
 
     def reads(self, config: StageConfig) -> tuple[str, ...]:
         """The stages whose artifacts it reads with these settings."""

@@ -8,4 +8,5 @@ EXPORT = Stage(
     upstream=("ingest", "vocab", "tune"),
     run=later("tasks.export.stage"),
     tracked_files=("dataset.json",),
+    goes_on_from=("part-*.parquet", "chunk-*.parquet"),
 )

@@ -10,4 +10,5 @@ PRETRAIN = Stage(
     sources=named_sources("tasks.pretrain.initial", "init_from"),
     tracked_files=("training.json", "curves.parquet", "config.json"),
     quoting_files=("guesses.html",),
+    goes_on_from=("checkpoints",),
 )

@@ -146,8 +146,12 @@ def old_staging(lookup: Lookup, before_s: float) -> Iterator[Garbage]:
 
 
 def leftovers(lookup: Lookup) -> list[Garbage]:
-    """All that is neither an artifact nor work at hand, of whatever age; see `delete`."""
-    return [*_staging(lookup), *_quarantined(lookup)]
+    """All that is neither an artifact nor work at hand, of whatever age; see `delete`.
+
+    What was set aside goes whoever works: nothing of it may outlast an erasure.
+    """
+    set_aside = (Garbage(each.path, None) for each in _quarantined(lookup))
+    return [*_staging(lookup), *set_aside]
 
 
 def _staging(lookup: Lookup) -> Iterator[Garbage]:
@@ -165,8 +169,10 @@ def _trashed(lookup: Lookup) -> Iterator[Path]:
 
 
 def _quarantined(lookup: Lookup) -> Iterator[Garbage]:
+    """Its request too, since whoever works on that may be taking over what is whole of it."""
     for folder in _folders(lookup.workspace.quarantine, depth=2):
-        yield Garbage(folder, None)
+        input_id = folder.name.rpartition("-")[0]
+        yield Garbage(folder, (folder.parent.name, input_id) if input_id else None)
 
 
 def _unreferenced(lookup: Lookup, keep_releases: int) -> Iterator[Garbage]:

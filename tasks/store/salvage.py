@@ -1,60 +1,80 @@
 """Takes over what is whole of an artifact that was set aside: only the rest is made again."""
 
 import contextlib
-from collections.abc import Mapping
+import errno
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from model.errors import ArtifactError
 from tasks.store.artifact import ArtifactRef
 from tasks.store.atomic import make_folder
+from tasks.store.disk import says_disk_is_full
 from tasks.store.erased import ERASED_NAME
 from tasks.store.hashing import of_each, sha256_of
 from tasks.store.lookup import stale_inputs
-from tasks.store.manifest import FileEntry, Manifest, read_manifest
-from tasks.store.workspace import Workspace
+from tasks.store.manifest import MANIFEST_NAME, FileEntry, Manifest, read_manifest
+
+_STEP = re.compile(r"checkpoints/step-(\d+)/")
 
 
 def salvage(
-    workspace: Workspace,
-    stage: str,
+    quarantine: Path,
     input_id: str,
     inputs: Mapping[str, ArtifactRef],
     folder: Path,
+    wanted: Sequence[str],
 ) -> int:
-    """Move the undamaged files of what was set aside of a request into its empty staging folder.
+    """Move the whole files of a request's damaged artifacts into its staging folder; how many.
 
-    As after an attempt that died, the stage decides what it can go on from. Reads every byte that
-    it moves. What is damaged stays in quarantine, with the reason; so do, of checkpoints, those
-    after a damaged one, since training makes it again only on its way to them.
+    It moves what is not there yet, so the next call goes on where one was killed. What is damaged,
+    cannot be read or is another user's stays in quarantine. Reads every wanted file once.
 
     Args:
-        workspace: local.
-        stage: of the request.
+        quarantine: of the request's stage.
         input_id: of the request.
-        inputs: from which it is to be made; what was made from others is left alone.
+        inputs: from which it is to be made; what was made from others stays.
         folder: where the stage is to work.
+        wanted: names or patterns of what the stage goes on from, at the top of the artifact.
 
-    Returns:
-        The number of files that were moved.
+    Raises:
+        OSError: the disk is full, or its file system can only be read.
     """
     num_moved = 0
-    for place in _set_aside(workspace, stage, input_id):
-        manifest = _manifest_of(place, input_id)
-        if manifest is None or stale_inputs(manifest, inputs) or (place / ERASED_NAME).exists():
-            continue
-        for entry in _whole(place, manifest.files):
-            target = folder / entry.name
-            make_folder(target.parent)
-            (place / entry.name).rename(target)
-            num_moved += 1
-        break
+    for place in _newest_first(quarantine, input_id) if wanted else []:
+        with _passing_over():  # garbage collection may be at it
+            manifest = _manifest_of(place, input_id)
+            if not manifest or stale_inputs(manifest, inputs) or (place / ERASED_NAME).exists():
+                continue
+            for name in _to_move(place, folder, _wanted(manifest.files, wanted)):
+                make_folder((folder / name).parent)
+                (place / name).rename(folder / name)
+                num_moved += 1
     return num_moved
 
 
-def _set_aside(workspace: Workspace, stage: str, input_id: str) -> list[Path]:
-    """The newest first."""
-    found = [path for path in (workspace.quarantine / stage).glob(f"{input_id}-*") if path.is_dir()]
-    return sorted(found, key=lambda path: path.stat().st_ctime_ns, reverse=True)
+@contextlib.contextmanager
+def _passing_over() -> Iterator[None]:
+    """Go on without what the disk refuses, unless the work to come would fail for the same."""
+    try:
+        yield
+    except OSError as error:
+        if says_disk_is_full(error) or error.errno == errno.EROFS:
+            raise
+
+
+def _newest_first(quarantine: Path, input_id: str) -> list[Path]:
+    """Where artifacts of a request lie, the one that was made last before the others."""
+    made_at: dict[Path, int] = {}
+    with _passing_over():
+        for place in quarantine.glob(f"{input_id}-*"):
+            with contextlib.suppress(OSError):
+                made_at[place] = (place / MANIFEST_NAME).stat().st_mtime_ns
+    return sorted(made_at, key=made_at.__getitem__, reverse=True)
 
 
 def _manifest_of(place: Path, input_id: str) -> Manifest | None:
@@ -65,37 +85,39 @@ def _manifest_of(place: Path, input_id: str) -> Manifest | None:
     return None
 
 
-def _whole(place: Path, files: tuple[FileEntry, ...]) -> list[FileEntry]:
-    """Those that hold what was committed."""
-    there = [
-        entry
-        for entry in files
-        if (place / entry.name).is_file() and not (place / entry.name).is_symlink()
-    ]
-    digests = of_each(_digest, [place / entry.name for entry in there])
-    whole = [entry for entry, digest in zip(there, digests, strict=True) if digest == entry.sha256]
-    ends: dict[str, str] = {}  # the first folder in a folder of which something is damaged
-    for entry in set(files) - set(whole):
-        if folders := _folders(entry):
-            ends[folders[0]] = min(ends.get(folders[0], folders[1]), folders[1])
+def _to_move(place: Path, folder: Path, files: Sequence[FileEntry]) -> list[str]:
+    """The names of the whole files that are not in the folder, without later checkpoints.
+
+    Training goes on from the last checkpoint. A damaged one is written again only on the way, so
+    it stays behind, and with it all that came later.
+    """
+    names = [entry.name for entry in files]
+    paths = [(folder if os.path.lexists(folder / name) else place) / name for name in names]
+    found = list(zip(files, paths, of_each(_digest, paths), strict=True))
+    lost = [_step(entry.name) for entry, _, digest in found if digest != entry.sha256]
+    end = min((step for step in lost if step >= 0), default=math.inf)
     return [
-        entry for entry in whole if not (found := _folders(entry)) or not _is_after(found, ends)
+        entry.name
+        for entry, path, digest in found
+        if digest == entry.sha256 and path.is_relative_to(place) and _step(entry.name) < end
     ]
 
 
-def _folders(entry: FileEntry) -> tuple[str, str] | None:
-    """The folder in the artifact and the folder in that, where the file lies so deep."""
-    parts = entry.name.split("/")
-    return (parts[0], parts[1]) if len(parts) > 2 else None
+def _wanted(files: Sequence[FileEntry], wanted: Sequence[str]) -> list[FileEntry]:
+    tops = [(entry, entry.name.split("/")[0]) for entry in files]
+    return [entry for entry, top in tops if any(fnmatchcase(top, each) for each in wanted)]
 
 
-def _is_after(folders: tuple[str, str], ends: Mapping[str, str]) -> bool:
-    return folders[0] in ends and folders[1] >= ends[folders[0]]
+def _step(name: str) -> int:
+    """The step of the checkpoint that a file belongs to; -1 for a file of none."""
+    match = _STEP.match(name)
+    return int(match[1]) if match else -1
 
 
 def _digest(path: Path) -> str | None:
-    """None where the disk does not give it back."""
-    try:
-        return sha256_of(path)
-    except OSError:
-        return None
+    """None where the disk does not give it back, or it is not ours to be written to."""
+    with contextlib.suppress(OSError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+            return sha256_of(path)
+    return None

@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -53,20 +53,25 @@ class Staging:
     """
 
     def __init__(
-        self, lookup: Lookup, lease: Lease, inputs: Mapping[str, ArtifactRef] | None = None
+        self,
+        lookup: Lookup,
+        lease: Lease,
+        inputs: Mapping[str, ArtifactRef],
+        goes_on_from: Sequence[str],
     ) -> None:
         """Args:
         lookup: of the workspace.
         lease: on the request.
-        inputs: of the request; without them nothing is taken over of what was set aside.
+        inputs: of the request.
+        goes_on_from: what the stage uses of an artifact of the request that was set aside.
         """
         self._lookup = lookup
         self._lease = lease
         self.folder = _attempts(lookup, lease) / lease.attempt_id
         with explaining_full_disk(self.folder):
-            is_new = _open_folder(self.folder, copy=lease.cut_off)
-            if is_new and inputs is not None and lookup.workspace.bucket is None:
-                self._take_over(inputs)
+            _open_folder(self.folder, copy=lease.cut_off)
+            if lookup.workspace.bucket is None:
+                self._take_over(inputs, goes_on_from)
         self._courier = _courier(lookup, lease, self.folder)
         if self._courier:
             self._courier.fetch()
@@ -91,12 +96,13 @@ class Staging:
         if isinstance(error, Exception) and not self.folder.exists():
             self._lease.check()  # whoever took over has moved it away, whatever that looks like
 
-    def _take_over(self, inputs: Mapping[str, ArtifactRef]) -> None:
-        workspace, stage, input_id = self._lookup.workspace, self._lease.stage, self._lease.input_id
-        if num := salvage(workspace, stage, input_id, inputs, self.folder):
+    def _take_over(self, inputs: Mapping[str, ArtifactRef], names: Sequence[str]) -> None:
+        stage = self._lease.stage
+        quarantine = self._lookup.workspace.quarantine / stage
+        if num := salvage(quarantine, self._lease.input_id, inputs, self.folder, names):
             for name, status in list(walk(self.folder)):
                 _reclaim(self.folder / name, status, copy=False)
-            self._lookup.warn(f"{stage}: goes on from {num} files of it that are not damaged")
+            self._lookup.warn(f"{stage}: goes on from {num} undamaged files of what was set aside")
 
     def commit(
         self,
@@ -200,19 +206,18 @@ def _attempts(lookup: Lookup, lease: Lease) -> Path:
     return lookup.workspace.staging / lease.stage / lease.input_id
 
 
-def _open_folder(folder: Path, *, copy: bool) -> bool:
-    """Make `folder`, from the newest earlier attempt's if there is one; whether there is none."""
+def _open_folder(folder: Path, *, copy: bool) -> None:
+    """Make `folder`, from the newest earlier attempt's if there is one."""
     make_folder(folder.parent)
     earlier = _earlier(folder.parent)
     if not earlier:
         make_folder(folder)
-        return True
+        return
     earlier[-1].rename(folder)
     fsync_folder(folder.parent)
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     for name, status in list(walk(folder)):
         _reclaim(folder / name, status, copy=copy)
-    return False
 
 
 def _earlier(attempts: Path) -> list[Path]:

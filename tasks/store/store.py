@@ -36,6 +36,7 @@ from tasks.store.workspace import Workspace
 _log = logging.getLogger("corpusmith.store")
 
 Progress = Callable[[int, int, str], None]
+Inputs = Mapping[str, ArtifactRef]
 
 _WHOLE_WORKSPACE = "0" * 32  # in place of a request's id
 
@@ -63,9 +64,7 @@ class Store:
         self._say = say
         self._pace = pace
 
-    def find(
-        self, identity: Identity, expected_inputs: Mapping[str, ArtifactRef]
-    ) -> Artifact | None:
+    def find(self, identity: Identity, expected_inputs: Inputs) -> Artifact | None:
         """The committed answer to a request, every byte verified, made from exactly these inputs.
 
         One that is damaged or was made from other inputs is set aside with a warning. Costs a
@@ -212,9 +211,7 @@ class Store:
                 f"{self.workspace.location}: {who} is at work: wait until it ends, or stop it"
             )
 
-    def finish(
-        self, lease: Lease, identity: Identity, inputs: Mapping[str, ArtifactRef]
-    ) -> Artifact | None:
+    def finish(self, lease: Lease, identity: Identity, inputs: Inputs) -> Artifact | None:
         """Publish what an attempt that died had finished, every byte verified; None without any.
 
         Raises:
@@ -224,10 +221,14 @@ class Store:
         """
         return finish(self._lookup, lease, identity, inputs)
 
-    def staging(self, lease: Lease, inputs: Mapping[str, ArtifactRef] | None = None) -> Staging:
-        """The folder to work in, with what an earlier attempt at the request left; where there is
-        none and `inputs` are given, with what is whole of its artifact that was set aside."""
-        return Staging(self._lookup, lease, inputs)
+    def staging(
+        self, lease: Lease, inputs: Inputs | None = None, goes_on_from: Sequence[str] = ()
+    ) -> Staging:
+        """The folder to work in, with what an earlier attempt at the request left there.
+
+        What was made from `inputs` and set aside gives it what is whole and the stage goes on from.
+        """
+        return Staging(self._lookup, lease, inputs or {}, goes_on_from)
 
     def artifacts(self, stage: str = "*") -> Iterator[Artifact]:
         """All committed artifacts, or a stage's, unverified; unreadable ones are skipped with a

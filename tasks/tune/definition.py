@@ -8,4 +8,5 @@ TUNE = Stage(
     upstream=("ingest", "vocab", "tokenize", "pretrain"),
     run=later("tasks.tune.stage"),
     tracked_files=("training.json", "embedder.json", "layers.json"),
+    goes_on_from=("checkpoints",),
 )

@@ -97,7 +97,7 @@ def list_found(context: StageContext) -> dict[str, float]:
 def test_of_a_damaged_artifact_the_whole_files_are_taken_over(
     store: Store, upstream: Artifact
 ) -> None:
-    stage = replace(STAGE, run=list_found)
+    stage = replace(STAGE, run=list_found, goes_on_from=("a", "b"))
     first = run(store, upstream.ref, stage)
     place = store.workspace.path / first.ref.path
     before = (place / "a").stat()
@@ -107,13 +107,27 @@ def test_of_a_damaged_artifact_the_whole_files_are_taken_over(
     assert os.path.samestat(before, (place / "a").stat())
     [damaged] = store.workspace.quarantine.glob("vocab/*/b")
     assert damaged.read_text() != "b"
+    assert store.get("vocab", second.ref.input_id).manifest.information["resumed"]
     assert store.verify_all() == []
+
+
+def test_of_a_stage_that_begins_anew_all_stays_in_quarantine(
+    store: Store, upstream: Artifact
+) -> None:
+    stage = replace(STAGE, run=list_found)
+    first = run(store, upstream.ref, stage)
+    flip_bit(store.workspace.path / first.ref.path / "b")
+    second = run(store, upstream.ref, stage)
+    assert (second.ref, second.metrics) == (first.ref, {"found": 0.0})
+    assert not store.get("vocab", second.ref.input_id).manifest.information["resumed"]
+    [kept] = store.workspace.quarantine.glob("vocab/*/a")
+    assert kept.read_text() == "a"
 
 
 def test_nothing_is_taken_over_of_what_was_made_from_another_input(
     store: Store, upstream: Artifact
 ) -> None:
-    stage = replace(STAGE, run=list_found)
+    stage = replace(STAGE, run=list_found, goes_on_from=("a", "b"))
     first = run(store, upstream.ref, stage)
     manifest = store.get("vocab", first.ref.input_id).manifest
     entry = manifest.inputs["ingest"].model_copy(update={"content_id": "0" * 32})
