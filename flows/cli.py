@@ -2,19 +2,18 @@
 
 import contextlib
 import json
-import math
 import os
 import re
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, TextIO
 
 from flows import leaving
+from flows.clearing import Unrepeated
 from flows.errors import ApiGoneError
 from flows.leaving import TERMINATED
 from flows.parser import parse
@@ -34,7 +33,6 @@ _MAX_CHARACTERS = 4000  # of a line that may quote what it complains of
 _CONTROLS = re.compile("[\x7f-\x9f\ud800-\udfff]")
 
 LAST_WORDS_S = 5.0
-CLEARING_S = 10.0  # what whoever ends us gives us
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
@@ -62,7 +60,7 @@ def exit_status(work: Callable[[], object], *, debug: bool = False) -> int:
         work: what a command does.
         debug: whether to show the traceback before that line.
     """
-    signal.signal(signal.SIGTERM, _Ending())
+    signal.signal(signal.SIGTERM, Unrepeated(terminate))
     try:
         work()
     except SystemExit as way_out:  # argparse leaves this way after --help
@@ -119,18 +117,9 @@ def stdout_for_answer() -> Iterator[TextIO]:
             os.dup2(stdout.fileno(), 1)
 
 
-class _Ending:
-    """Handles SIGTERM. Who asks again while things are put in order is not to interrupt that; much
-    later one counts again, since the first may have come where no exception gets through."""
-
-    def __init__(self) -> None:
-        self._since_s = -math.inf
-
-    def __call__(self, signum: int, frame: FrameType | None) -> None:
-        now_s = time.monotonic()
-        if now_s - self._since_s > CLEARING_S:
-            self._since_s = now_s
-            raise Terminated
+def terminate(signum: int, frame: FrameType | None) -> None:
+    """Handles SIGTERM."""
+    raise Terminated
 
 
 def _explain(error: BaseException, *, debug: bool) -> int:
@@ -140,6 +129,9 @@ def _explain(error: BaseException, *, debug: bool) -> int:
     shown = without_secrets(line)
     shown = shown if len(shown) <= _MAX_CHARACTERS else f"{shown[:_MAX_CHARACTERS]}…"
     sys.stderr.write(f"corpusmith: {visible(shown)}\n")
+    if status == TERMINATED:
+        sys.stderr.flush()
+        leaving.told.set()  # only now: from here on the process may be ended at any moment
     return status
 
 
@@ -150,7 +142,6 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         case CorpusmithError():
             return FAILED, str(error)
         case Terminated():
-            leaving.told.set()
             return TERMINATED, leaving.STOPPED
         case KeyboardInterrupt():
             return INTERRUPTED, "stopped: run the same command again to go on"

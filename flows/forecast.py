@@ -9,6 +9,7 @@ from prefect import flow, tags
 from prefect.runtime import flow_run
 
 from flows import stages
+from flows.clearing import clearing_in_peace
 from flows.config import PipelineConfig
 from flows.graph import StageName
 from flows.links import flow_run_tags
@@ -45,13 +46,16 @@ def plan_forecast(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> 
         num_resamples=config.evaluate.num_resamples, seed=config.evaluate.seed
     )
     flow_run_id = str(flow_run.id)
-    with session(
-        workspace,
-        experiment=config.tracking.experiment,
-        params=config.model_dump(mode="json"),
-        tags=flow_run_tags(),
-        flow="forecast",
-    ) as run:
+    with (
+        clearing_in_peace(),
+        session(
+            workspace,
+            experiment=config.tracking.experiment,
+            params=config.model_dump(mode="json"),
+            tags=flow_run_tags(),
+            flow="forecast",
+        ) as run,
+    ):
         with tags("corpusmith", run.run_id):
             forecast(settings, evaluations, workspace=workspace)
         record = describe(run, flow_run_id)

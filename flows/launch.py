@@ -68,12 +68,15 @@ def launch_forecast(config: PipelineConfig, location: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def _ready(api: PrefectApi, workspace: Workspace) -> Iterator[None]:
     """Wait for the API while the tracker's library is loaded; then the setting to run flows in."""
+    from flows.api_logs import quieten_api_logs  # Prefect's, see above
+
     load_early(locate(workspace.state))
     api.wait_until_ready()
     quiet: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if api.server:
         quiet = without_heartbeats()
     leave_in_time()
+    quieten_api_logs()
     with api.kept(), api.explaining(), quiet:
         yield
 

@@ -18,20 +18,27 @@ LEAVE_S = 6.0  # for Prefect and MLflow to hear of the end
 
 told = threading.Event()  # set by whoever has said that the process was stopped
 
-_free = threading.Event()  # no stage is at work, so that nothing is lost if the process ends
-_free.set()
+_works: set[object] = set()  # what is at work; while there is any, it would be lost by an end
+_works_change = threading.Condition()
 _watching = threading.Event()
 _skipping = threading.Event()
 
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """What is done in the block is left to come to its own end after SIGTERM."""
-    _free.clear()
+    """What is done in the block is left to come to its own end after SIGTERM.
+
+    Blocks may lie in each other, and run beside each other in threads.
+    """
+    work = object()  # not a count: an exception of the signal's may come between any two lines
     try:
+        with _works_change:
+            _works.add(work)
         yield
     finally:
-        _free.set()
+        with _works_change:
+            _works.discard(work)
+            _works_change.notify_all()
 
 
 def leave_in_time() -> None:
@@ -76,10 +83,15 @@ def _forget() -> None:
 def _watch(reading: int) -> None:
     while signal.SIGTERM not in os.read(reading, 64):  # a byte for each signal, its number
         pass
-    _free.wait()
+    _wait_for_work()
     threading.Event().wait(LEAVE_S)
-    _free.wait()  # a stage may have begun just before the signal took effect
+    _wait_for_work()  # a stage may have begun just before the signal took effect
     if not told.is_set():
         sys.stderr.write(f"corpusmith: {STOPPED}\n")
         sys.stderr.flush()
     os._exit(TERMINATED)
+
+
+def _wait_for_work() -> None:
+    with _works_change:
+        _works_change.wait_for(lambda: not _works)

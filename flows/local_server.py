@@ -19,7 +19,8 @@ from model.errors import CorpusmithError
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.05
 LOOK_S = 0.25  # between two looks at a server that is kept
-MAX_RESTARTS = 3
+PAUSES_S = (0.0, 2.0, 10.0)  # before each time that it is started again: no more than these
+STEADY_S = 600.0  # a server that was there for so long is not held to what was before
 STOP_S = tether.GRACE_S + 5.0
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
@@ -52,7 +53,11 @@ class LocalServer:
         self._command = [sys.executable, "-I", "-S", tether.__file__, *command]
         self._environment = {**os.environ, **environment}
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()  # for starting and stopping
+        self._is_stopped = False
+        self._num_restarts = 0  # since it was steady
         self._process = self._start()
+        self._started_s = time.monotonic()
         # A forked child (a data loader's worker) would hold our end open after we are gone.
         os.register_at_fork(after_in_child=self._let_go)
 
@@ -60,6 +65,11 @@ class LocalServer:
     def is_running(self) -> bool:
         """Whether the process is still there."""
         return self._process.poll() is None
+
+    @property
+    def was_restarted(self) -> bool:
+        """Whether it has ended lately and was, or is being, started again."""
+        return self._num_restarts > 0 and not self._is_steady()
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Return as soon as the server answers.
@@ -79,22 +89,18 @@ class LocalServer:
 
     @contextlib.contextmanager
     def kept(self, warn: Callable[[str], None]) -> Iterator[None]:
-        """Whenever it ends in the block, it is started again, `MAX_RESTARTS` times at most.
+        """Whenever it ends in the block, it is started again, after each of `PAUSES_S` once.
+
+        They are counted anew once it has been there for `STEADY_S`. After the block, and after
+        `stop`, nothing is started any more.
 
         Args:
             warn: told of each time in one line.
         """
         is_over = threading.Event()
-
-        def keep() -> None:
-            for _ in range(MAX_RESTARTS):
-                while self.is_running:
-                    if is_over.wait(LOOK_S):
-                        return
-                warn(f"{self.name} ended and is started again (its log is {self.log})")
-                self._process = self._start()
-
-        keeper = threading.Thread(target=keep, name="corpusmith-server", daemon=True)
+        keeper = threading.Thread(
+            target=self._keep, args=(is_over, warn), name="corpusmith-server", daemon=True
+        )
         keeper.start()
         try:
             yield
@@ -102,8 +108,42 @@ class LocalServer:
             is_over.set()
             keeper.join()
 
+    def _keep(self, is_over: threading.Event, warn: Callable[[str], None]) -> None:
+        while True:
+            while self.is_running:
+                if is_over.wait(LOOK_S):
+                    return
+            if self._is_steady():
+                self._num_restarts = 0
+            if self._num_restarts == len(PAUSES_S):
+                warn(f"{self.name} ended again and is not started any more: see {self.log}")
+                return
+            pause_s = PAUSES_S[self._num_restarts]
+            self._num_restarts += 1
+            if is_over.wait(pause_s) or not self._start_again(is_over, warn):
+                return
+
+    def _start_again(self, is_over: threading.Event, warn: Callable[[str], None]) -> bool:
+        """Unless that is not wanted any more; whether it was tried."""
+        with self._lock:
+            if is_over.is_set() or self._is_stopped:
+                return False
+            self._started_s = time.monotonic()
+            try:
+                self._process = self._start()
+            except OSError as error:  # no file or no memory to spare: perhaps at the next try
+                warn(f"{self.name} ended and could not be started again: {error}")
+                return True
+        warn(f"{self.name} ended and is started again (its log is {self.log})")
+        return True
+
+    def _is_steady(self) -> bool:
+        return time.monotonic() - self._started_s > STEADY_S
+
     def stop(self) -> None:
         """End the server and wait until it is gone. May be called twice."""
+        with self._lock:
+            self._is_stopped = True
         self._let_go()
         try:
             self._process.wait(STOP_S)

@@ -16,28 +16,34 @@ def bounded_patience(health: str) -> Iterator[None]:
     """Once the API has been away for `OUTAGE_S`, Prefect asks it once for each call, not six times.
 
     Its six tries take 80 s where nothing answers and seven minutes where a server hangs, and at
-    the end of a stage three calls follow one another. When the API is back, so are the tries.
+    the end of a stage three calls follow one another. When the API is back, so are the tries, and
+    at the end of the block in any case. Reaches the settings that are in force as it begins, and
+    not the copies that Prefect's `temporary_settings` makes of them.
 
     Args:
         health: the page that answers while the API is there.
     """
-    is_over = threading.Event()
+    from prefect.settings import get_current_settings
+
+    client = get_current_settings().client
+    tries = client.max_retries
+    is_over, setting = threading.Event(), threading.Lock()
 
     def watch() -> None:
-        from prefect.settings import get_current_settings
-
-        client = get_current_settings().client
-        tries, seen_s = client.max_retries, time.monotonic()
+        seen_s = time.monotonic()
         while not is_over.wait(LOOK_S):
             if answers(health):
                 seen_s = time.monotonic()
             is_away = time.monotonic() - seen_s > OUTAGE_S
-            client.max_retries = 0 if is_away else tries
-        client.max_retries = tries
+            with setting:
+                if not is_over.is_set():
+                    client.max_retries = 0 if is_away else tries
 
     thread = threading.Thread(target=watch, name="corpusmith-patience", daemon=True)
     thread.start()
     try:
         yield
     finally:
-        is_over.set()
+        with setting:  # the thread itself is not waited for: a page that hangs takes seconds
+            is_over.set()
+            client.max_retries = tries

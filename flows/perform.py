@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.clearing import clearing_in_peace
 from flows.graph import StageName, load_stage
 from flows.leaving import at_work
 from flows.links import flow_run_tags
@@ -49,6 +50,7 @@ def perform(
     return perform_stage(load_stage(name), config, inputs, workspace, part_of)
 
 
+@clearing_in_peace()
 def perform_stage(
     stage: Stage,
     config: StageConfig,

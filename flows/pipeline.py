@@ -13,6 +13,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows import stages
 from flows.announce import announce, announce_refusal
+from flows.clearing import clearing_in_peace
 from flows.config import PipelineConfig
 from flows.dask_cluster import dask_workers
 from flows.elsewhere import make_elsewhere, refuse_undeployed, sent_stages
@@ -79,6 +80,7 @@ def run_of_stages(
 ) -> Iterator[Session]:
     """The session of a run of several stages, its Dask workers, and its tags in Prefect."""
     with (
+        clearing_in_peace(),
         dask_workers(config.workers, workspace) as remote,
         session(
             workspace,

@@ -3,6 +3,9 @@
 Prefect asks nobody on loopback who they are, and looks at no request's Host header. A page on the
 web, open in a browser on this machine, could have its own name lead here (DNS rebinding) and then
 start deployments; and the rules about other sites' answers keep no page from web sockets.
+
+Origins that the user's own environment allows do not count for this server: they are given for
+Prefect's own, which listens elsewhere, and whoever starts this one names its pages.
 """
 
 import os
@@ -40,10 +43,17 @@ def only_own(app: "ASGIApp", origins: frozenset[str]) -> "ASGIApp":
         if origin is None or origin in origins:
             await app(scope, receive, send)
         else:
-            refusal = PlainTextResponse("Pages of this origin are not served", status_code=403)
+            refusal = PlainTextResponse(_advice(scope["server"][1]), status_code=403)
             await refusal(scope, receive, send)
 
     return TrustedHostMiddleware(own_pages, HOSTS)
+
+
+def _advice(port: int) -> str:
+    return (
+        "Pages of this origin are not served: open it under the address that corpusmith printed; "
+        f"through a tunnel, keep the port: ssh -L {port}:{LOOPBACK}:{port}\n"
+    )
 
 
 def main(port: int) -> None:

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows.config import PipelineConfig
 from flows.graph import StageName
+from flows.leaving import at_work
 from flows.perform import perform_stage
 from flows.session import Session
 from flows.stages import WORKSPACE, stage_flow
@@ -72,13 +73,14 @@ def publish_release(run: Session, made: Made, config: PipelineConfig) -> Publica
     @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
     def switch(before: Release | None) -> Release:
         scores = run.outcomes["evaluate"].metrics
-        return publish(
-            run.workspace,
-            embedder=made["tune"],
-            export=made["export"],
-            scores=scores,
-            expected=before,
-        )
+        with at_work():
+            return publish(
+                run.workspace,
+                embedder=made["tune"],
+                export=made["export"],
+                scores=scores,
+                expected=before,
+            )
 
     while True:
         before = current(run.workspace)

@@ -15,11 +15,13 @@ from prefect.states import Cancelled
 
 from flows import stages
 from flows.announce import announce, announce_refusal
+from flows.clearing import clearing_in_peace
 from flows.config import PipelineConfig
 from flows.drift_history import acknowledged, begun_and_not_ended, raised
 from flows.elsewhere import refuse_undeployed
 from flows.graph import StageName
 from flows.harmless import harmless
+from flows.leaving import at_work
 from flows.notify import tell_of_drift, tell_of_failure, tell_of_refusal, tell_of_release
 from flows.perform import perform_stage, run_name
 from flows.pipeline import describe, pipeline, run_of_stages, run_stage
@@ -68,7 +70,7 @@ def refresh(config: PipelineConfig, workspace: str = stages.WORKSPACE) -> dict[s
     refuse_unshared(workspace)
     store = Store(Workspace.open_existing(workspace))
     _refuse_builtin(config, store, Released.of(store))
-    with store.sole_lease(REFRESH):
+    with clearing_in_peace(), store.sole_lease(REFRESH):
         record = _refresh(config, workspace, str(flow_run.id))
     if record["proposal"] and record["proposal"]["started"]:
         trained = pipeline(config, workspace)
@@ -216,7 +218,8 @@ def _publish(before: Release, export: ArtifactRef, config: PipelineConfig, run: 
 
     @task(name="publish", cache_policy=NO_CACHE, persist_result=False)
     def switch() -> Release:
-        return publish_table(run.workspace, before, export, reasons.append)
+        with at_work():
+            return publish_table(run.workspace, before, export, reasons.append)
 
     with untagged():
         release = switch()

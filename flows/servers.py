@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -68,13 +67,17 @@ class PrefectApi:
         except (CorpusmithError, MemoryError):
             raise
         except Exception as error:  # of the HTTP client, of Prefect, of what it makes of both
-            if _is_of_this_machine(error) or self._is_there():
+            if _is_of_this_machine(error) or (not self._was_away() and self._is_there()):
                 raise
             log = f" (its log is {self.server.log})" if self.server else ""
             raise ApiGoneError(
                 f"the Prefect API at {without_password(self.url)} went away{log}: what is finished "
                 f"stays: run the same command again{'' if self.server else ' when it is back'}"
             ) from error
+
+    def _was_away(self) -> bool:
+        """Our own server may be back just as Prefect's client has given it up."""
+        return self.server is not None and self.server.was_restarted
 
     def _is_there(self) -> bool:
         """Asked twice: one answer may be late where the machine has no memory to spare."""
@@ -211,7 +214,8 @@ def only_own_pages(url: str) -> dict[str, str]:
     """What lets no page of another site, open in a browser here, read or change what Prefect has.
 
     Its default lets all of them. Its own page may be opened as localhost, too, as who comes
-    through a tunnel does. `flows.prefect_server` holds web sockets to it as well.
+    through a tunnel does. `flows.prefect_server` holds web sockets to it as well. It takes the
+    place of what the user's environment may have under that name, for another server.
     """
     own = f"{url},{url.replace(LOOPBACK, 'localhost')}"
     return {prefect_server.ORIGINS_VARIABLE: own}
@@ -227,4 +231,3 @@ def quieten_prefect() -> None:
     os.environ |= without_telemetry()
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
-    logging.raiseExceptions = False  # else each batch of log lines that an API misses is told of

@@ -13,16 +13,19 @@ from typing import Any
 import psutil
 import pytest
 
+from flows import prefect_server
 from flows.graph import StageName, stages_for
 from flows.local_server import LocalServer
+from tasks.store.run_records import STOPPED
 from tests.faults.outcomes import committed
-from tests.faults.stages import SETTINGS, config_of, without, write_corpus
+from tests.faults.stages import SETTINGS, config_of, store_of, without, write_corpus
 from tests.faults.table import Table
 from tests.flows.chain import plain
 from tests.flows.prefect_api import start_server
 
 WAIT_S = 600.0  # for what takes seconds: machines can be busy
 AGAIN_S = 5.0
+SERVER = prefect_server.__file__
 GRACE_S = 10.0
 FORGETS_S = 6.0  # Prefect remembers for 5 s that a task needs no leave of its API
 PATIENCE = {"PREFECT_CLIENT_MAX_RETRIES": "2"}  # 6 s: its default is a minute for each call
@@ -143,12 +146,33 @@ def test_a_runs_own_api_that_is_killed_is_started_again(
     workspace = tmp_path / "workspace"
     run = start("ingest", documents, workspace, {})
     wait_for(workspace, READ, run)
-    [api] = [each for each in servers_below(run.pid) if "uvicorn" in each.cmdline()]
+    [api] = [each for each in servers_below(run.pid) if SERVER in each.cmdline()]
     kill_in_the_middle([api], run)
     made = answer_of(run)["ingest"]
     assert not made["reused"]
     assert committed(workspace, "ingest") == [made["content_id"]]
     table.add("its own Prefect API killed in the middle", "ingest", "started again; status 0")
+
+
+def test_sigterm_again_and_again_lets_a_flow_clear_up(
+    documents: Path, tmp_path: Path, table: Table
+) -> None:
+    workspace = tmp_path / "workspace"
+    run = start("ingest", documents, workspace, {})
+    wait_for(workspace, READ, run)
+    told_s = time.monotonic()
+    while run.poll() is None:
+        assert time.monotonic() - told_s < WAIT_S
+        run.terminate()
+        time.sleep(0.005)
+    ended_s = time.monotonic() - told_s
+    assert "stopped by SIGTERM: run the same command again" in line_of(run, 143)
+    assert ended_s < GRACE_S
+    assert not store_of(workspace).is_at_work("ingest")
+    [record] = store_of(workspace).workspace.runs()
+    assert record["state"] == STOPPED
+    happened = f"143 within {ended_s:.1f} s; the lease free, the record says stopped"
+    table.add("SIGTERM hundreds of times in a flow", "ingest", happened)
 
 
 def test_a_stage_whose_shared_api_is_killed_commits_and_the_run_ends_in_a_line(

@@ -19,6 +19,24 @@ with leaving.at_work():
     print("done", flush=True)
 time.sleep(60)
 """
+SIDE_BY_SIDE = """
+import threading
+
+def work():
+    with leaving.at_work():
+        begun.set()
+        time.sleep(1)
+        print("done", flush=True)
+
+begun = threading.Event()
+with leaving.at_work():
+    threading.Thread(target=work).start()
+    begun.wait()
+with leaving.at_work():
+    pass
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
 TOLD = "leaving.told.set()\n" + WAITING
 OF_A_CHILD = """
 child = os.fork()
@@ -54,6 +72,10 @@ def test_the_line_is_said_once() -> None:
 
 def test_work_comes_to_its_own_end() -> None:
     assert run(AT_WORK) == (143, "heard\ndone\n", LINE)
+
+
+def test_none_of_several_works_is_cut_off() -> None:
+    assert run(SIDE_BY_SIDE) == (143, "heard\ndone\n", LINE)
 
 
 def test_the_signal_of_a_forked_child_is_not_ours() -> None:

@@ -62,4 +62,4 @@ def test_tries_end_with_the_patience_and_come_back_with_the_api(
         wait_for_retries(usual)
         health.is_there = False
         wait_for_retries(0)
-    wait_for_retries(usual)
+    assert PREFECT_CLIENT_MAX_RETRIES.value() == usual

@@ -2,6 +2,8 @@
 
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +45,14 @@ def open_server() -> Iterator[str]:
     yield url
     server.should_exit = True
     thread.join()
+
+
+def test_a_page_that_came_through_another_port_is_told_what_to_do(open_server: str) -> None:
+    port = open_server.rsplit(":", 1)[1]
+    request = urllib.request.Request(open_server, headers={"Origin": "http://localhost:1"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert f"keep the port: ssh -L {port}:{LOOPBACK}:{port}" in refused.value.read().decode()
 
 
 def test_other_names_and_other_pages_are_refused(open_server: str) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows import local_server as module
 from flows import tether
 from flows.checks.ports import Listener, listeners
 from flows.local_server import (
     LOOK_S,
     LOOPBACK,
-    MAX_RESTARTS,
+    PAUSES_S,
     LocalServer,
     answers,
     free_port,
@@ -274,6 +275,21 @@ def test_an_api_that_answers_when_asked_again_has_not_gone_away(
         raise KeyError("a bug")
 
 
+def test_an_api_of_our_own_that_is_back_had_gone_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.servers.answers", lambda _: True)
+    server = local_server(tmp_path, "raise SystemExit")
+    api = PrefectApi("http://h/api", server)
+    with pytest.raises(KeyError), api.explaining():
+        raise KeyError("a bug")
+    with server.kept(lambda _: None):
+        wait_until(lambda: server.was_restarted)
+    with pytest.raises(CorpusmithError, match=r"went away .*server\.log"), api.explaining():
+        raise ConnectionError("refused")
+    server.stop()
+
+
 def test_an_address_without_a_user_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://[::1]:4200/api/@x")
     assert given_api() == "http://[::1]:4200/api/@x"
@@ -293,8 +309,10 @@ def test_a_port_in_use_is_not_taken() -> None:
     assert free_port(port) == port
 
 
-def local_server(folder: Path, program: str, port: int = 1) -> LocalServer:
-    return LocalServer(
+def local_server(
+    folder: Path, program: str, port: int = 1, *, kind: type[LocalServer] = LocalServer
+) -> LocalServer:
+    return kind(
         "the test server",
         [sys.executable, "-c", program],
         url=f"http://{LOOPBACK}:{port}",
@@ -320,25 +338,95 @@ def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     assert not server.is_running
 
 
+ENDS = "print('started', flush=True)"
+STAYS = f"{ENDS}; import time; time.sleep(60)"
+
+
+@pytest.fixture
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept is started again at once, each time."""
+    monkeypatch.setattr(module, "PAUSES_S", (0.0,) * len(PAUSES_S))
+
+
+@pytest.mark.usefixtures("without_pauses")
 def test_a_server_that_is_kept_is_started_again_a_few_times(tmp_path: Path) -> None:
     lines: list[str] = []
-    server = local_server(tmp_path, "print('started', flush=True)")
+    server = local_server(tmp_path, ENDS)
+    assert not server.was_restarted
     with server.kept(lines.append):
-        wait_until(lambda: len(lines) == MAX_RESTARTS and not server.is_running)
-    assert server.log.read_text() == "started\n" * (1 + MAX_RESTARTS)
-    assert set(lines) == {f"the test server ended and is started again (its log is {server.log})"}
+        wait_until(lambda: len(lines) == len(PAUSES_S) + 1)
+    assert server.log.read_text() == "started\n" * (1 + len(PAUSES_S))
+    again = f"the test server ended and is started again (its log is {server.log})"
+    at_last = f"the test server ended again and is not started any more: see {server.log}"
+    assert lines == [again] * len(PAUSES_S) + [at_last]
+    assert server.was_restarted
     server.stop()
 
 
-def test_a_server_that_is_kept_no_more_stays_away(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_pauses")
+def test_a_server_that_was_there_for_long_is_not_held_to_what_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEADY_S", 0.0)
     lines: list[str] = []
-    server = local_server(tmp_path, "import time; time.sleep(60)")
+    server = local_server(tmp_path, ENDS)
     with server.kept(lines.append):
-        pass
+        wait_until(lambda: len(lines) > len(PAUSES_S) + 1)
+    assert not [line for line in lines if "any more" in line]
+    assert not server.was_restarted
     server.stop()
-    time.sleep(2 * LOOK_S)
-    assert not server.is_running
+
+
+@pytest.mark.usefixtures("without_pauses")
+def test_a_server_for_which_there_is_no_room_is_tried_again(tmp_path: Path) -> None:
+    lines: list[str] = []
+    server = local_server(tmp_path, ENDS)
+    wait_until(lambda: not server.is_running)
+    log, server.log = server.log, tmp_path / "none" / "server.log"  # an OSError, as any other
+
+    def make_room(line: str) -> None:
+        lines.append(line)
+        server.log = log
+
+    with server.kept(make_room):
+        wait_until(lambda: len(lines) == len(PAUSES_S) + 1)
+    assert "could not be started again: [Errno 2]" in lines[0]
+    assert log.read_text() == "started\n" * len(PAUSES_S)
+    server.stop()
+
+
+class SlowlySeen(LocalServer):
+    """Its end is told only some time after it was seen, as on a machine that is busy."""
+
+    was_seen = threading.Event()
+
+    @property
+    def is_running(self) -> bool:
+        runs = super().is_running
+        if not runs:
+            self.was_seen.set()
+            time.sleep(2 * LOOK_S)
+        return runs
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_server_that_ends_as_it_is_kept_no_more_stays_away(
+    tmp_path: Path, is_stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SlowlySeen, "was_seen", threading.Event())
+    lines: list[str] = []
+    server = local_server(tmp_path, STAYS, kind=SlowlySeen)
+    assert isinstance(server, SlowlySeen)
+    wait_until(server.log.read_text)
+    with server.kept(lines.append):
+        server._process.kill()
+        assert server.was_seen.wait(20)
+        if is_stopped:
+            server.stop()
+            time.sleep(4 * LOOK_S)
+    assert server.log.read_text() == "started\n"
     assert lines == []
+    server.stop()
 
 
 STUBBORN = """

@@ -28,7 +28,8 @@ from prefect.states import Cancelling
 from flows import errand as errands
 from flows import pulse, twin
 from flows.automations import described, make_automations
-from flows.cli import Terminated, _Ending
+from flows.clearing import Unrepeated
+from flows.cli import Terminated, terminate
 from flows.config import WorkersConfig
 from flows.deploy import _active, _deployments, _switch_on
 from flows.elsewhere import refuse_undeployed
@@ -206,7 +207,7 @@ def test_sigterm_while_it_waits_cancels_what_was_sent(
         api.wait_for("SCHEDULED", "pretrain/gpu")
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.signal(signal.SIGTERM, _Ending())
+    before = signal.signal(signal.SIGTERM, Unrepeated(terminate))
     killer = threading.Thread(target=end_us)
     killer.start()
     try:
