@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flows.cli import exit_status
 from flows.graph import StageName
+from tasks.store.artifact import Artifact
 from tests.faults.stages import store_of
 
 Work = Callable[[], object]
@@ -41,3 +42,25 @@ def committed(workspace: Path, stage: StageName) -> list[str]:
     store = store_of(workspace)
     assert not store.verify_all()
     return [artifact.ref.content_id for artifact in store.artifacts(stage)]
+
+
+def lacking(workspace: Path, unbroken: Artifact, damaged: Path) -> set[str]:
+    """The folders of which the artifact made there, all of it whole, lacks something.
+
+    Without what a checkpoint lacks that was `damaged`: one before that from which training went on
+    is not made again, since that would take all the steps after it.
+    """
+    store = store_of(workspace)
+    assert not store.verify_all()
+    [made] = store.artifacts(unbroken.ref.stage)
+    files, expected = set(made.manifest.files), set(unbroken.manifest.files)
+    assert files <= expected
+    places = {str(Path(file.name).parent) for file in expected - files}
+    return {place for place in places if not _is_of_checkpoint(place, damaged)}
+
+
+def _is_of_checkpoint(place: str, damaged: Path) -> bool:
+    match Path(place).parts:
+        case ("checkpoints", step, *_):
+            return step in damaged.parts
+    return False

@@ -1,6 +1,7 @@
 """A chain that takes seconds, stage by stage and without an orchestrator, to be broken anywhere."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tasks.store.artifact import ArtifactRef
 from tasks.store.lease import PACE, Pace
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
+from tests.faults.changes import changes_of
 from tests.tasks.chain import Listener
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -121,3 +123,10 @@ def without(workspace: Path, copy: Path, stages: set[StageName]) -> Path:
         else:
             os.link(path, copy / place)
     return copy
+
+
+def changes_in_staging(stage: StageName, whole: Path, corpus: Path, folder: Path) -> list[str]:
+    """The names of the changes that a stage makes where it works, sorted; it is run in `folder`."""
+    recorded = without(whole, folder, downstream_of(stage))
+    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
+    return sorted({name for name in changes if f" staging/{stage}" in name})

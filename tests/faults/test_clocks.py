@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from flows.graph import StageName
-from tests.faults.changes import changes_of, ended_at
+from tests.faults.changes import ended_at
 from tests.faults.outcomes import committed
-from tests.faults.stages import downstream_of, run_stage, store_of, without
+from tests.faults.stages import changes_in_staging, downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 
 DAY_S = 86_400.0
@@ -34,9 +34,7 @@ def test_a_clock_that_jumps_while_it_works(
     stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
 ) -> None:
     expected = committed(whole, stage)
-    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
-    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
-    own = sorted({name for name in changes if f" staging/{stage}" in name})
+    own = changes_in_staging(stage, whole, corpus, tmp_path / "recorded")
     chance = random.Random(stage)
     for seconds in (DAY_S, -DAY_S):
         for name in chance.sample(own, NUM_PLACES):

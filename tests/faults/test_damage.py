@@ -18,7 +18,7 @@ from tasks.store.errors import FormatError
 from tasks.store.manifest import MANIFEST_NAME
 from tests.faults.changes import changes_of, done_apart, ended_at
 from tests.faults.damage import ALL, Damage, add, flip, of_a_newer_format, put, remove, sealed
-from tests.faults.outcomes import as_command, committed, line_in
+from tests.faults.outcomes import as_command, committed, lacking, line_in
 from tests.faults.stages import downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 
@@ -173,31 +173,11 @@ def test_what_a_killed_attempt_left_is_not_used_where_it_is_damaged(
             assert re.search(r"/step-\d+, where tune was best, was damaged", line_in(said)), name
             assert committed(folder, stage) == []
         else:
-            lacks = [place for place in lacking(folder, unbroken) if not superfluous(place, name)]
-            assert not lacks, (name, damage)
+            assert not lacking(folder, unbroken, name), (name, damage)
         shutil.rmtree(folder)
     table.add(
         f"{len(chosen)} damages to what an attempt left", stage, "made again, left out or refused"
     )
-
-
-def superfluous(place: str, damaged: Path) -> bool:
-    """Whether the result may lack that folder: a checkpoint before the one that training went on
-    from is not made again, since that would take all the steps after it."""
-    match Path(place).parts:
-        case ("checkpoints", step, *_):
-            return step in damaged.parts
-    return False
-
-
-def lacking(workspace: Path, unbroken: Artifact) -> set[str]:
-    """The folders of which an artifact made there, all of it whole, lacks something."""
-    store = store_of(workspace)
-    assert not store.verify_all()
-    [made] = store.artifacts(unbroken.ref.stage)
-    files, expected = set(made.manifest.files), set(unbroken.manifest.files)
-    assert files <= expected
-    return {str(Path(file.name).parent) for file in expected - files}
 
 
 def left_behind(stage: StageName, whole: Path, corpus: Path, folder: Path) -> Path:

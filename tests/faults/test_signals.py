@@ -20,7 +20,7 @@ from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.faults.changes import changes_of, done_apart, ended_at
 from tests.faults.outcomes import Work, as_command, committed, line_in
-from tests.faults.stages import downstream_of, run_stage, store_of, without
+from tests.faults.stages import changes_in_staging, downstream_of, run_stage, store_of, without
 from tests.faults.table import Table
 
 NUM_PLACES = 6  # of each stage
@@ -42,9 +42,7 @@ def test_sigterm_ends_a_stage_in_time_and_the_next_run_goes_on(
     stage: StageName, whole: Path, corpus: Path, tmp_path: Path, table: Table
 ) -> None:
     expected = committed(whole, stage)
-    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
-    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
-    own = sorted({name for name in changes if f" staging/{stage}" in name})
+    own = changes_in_staging(stage, whole, corpus, tmp_path / "recorded")
     places = random.Random(0).sample(own, min(NUM_PLACES, len(own)))
     assert places
     slowest_s = 0.0
@@ -106,9 +104,7 @@ def test_sigterm_again_and_again_is_as_good_as_one(
 ) -> None:
     """Schedulers and people repeat themselves; what is being cleared away must not end half."""
     expected = committed(whole, stage)
-    recorded = without(whole, tmp_path / "recorded", downstream_of(stage))
-    changes = changes_of(recorded, partial(run_stage, stage, corpus, recorded))
-    own = sorted({name for name in changes if f" staging/{stage}" in name})
+    own = changes_in_staging(stage, whole, corpus, tmp_path / "recorded")
     for name in random.Random(1).sample(own, NUM_STORMS):
         folder = without(whole, tmp_path / "work", downstream_of(stage))
         work, said = partial(run_stage, stage, corpus, folder), tmp_path / "said"
