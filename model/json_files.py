@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 256 * 2**20  # a tokenizer of a million tokens has a tenth of that
+MAX_DIGITS = 300  # what has more is no number to anybody: arrays raise an OverflowError
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -13,12 +14,19 @@ def parse_json(raw: str | bytes) -> Any:
     """The value that the text spells.
 
     Raises:
-        ValueError: it is no JSON or no UTF-8, or nested deeper than can be read.
+        ValueError: it is no JSON or no UTF-8, or nested deeper than can be read, or holds a whole
+            number of more than `MAX_DIGITS`.
     """
     try:
-        return json.loads(raw)
+        return json.loads(raw, parse_int=_whole_number)
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
 
 
 def read_json(path: Path) -> Any:

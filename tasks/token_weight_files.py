@@ -40,11 +40,13 @@ def read_token_weights(folder: Path, vocab_size: int) -> Tensor:
     try:
         about = parse_json(path.read_text("utf-8"))
         weights = [about["word_weights"][token] for token in about["vocab"]]
-        weights_V = torch.from_numpy(np.array(weights, dtype=np.float32))
+        weights_V = torch.from_numpy(np.array(weights, dtype=np.float64)).float()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} holds no token weights ({error}): run tune again") from None
     if weights_V.shape != (vocab_size,):
         raise ArtifactError(
             f"{path} has {len(weights_V)} weights for {vocab_size} tokens: run tune again"
         )
+    if not ((weights_V > 0) & torch.isfinite(weights_V)).all():
+        raise ArtifactError(f"{path} has weights that are no numbers above 0: run tune again")
     return weights_V

@@ -102,10 +102,14 @@ def tombstone_of(doc_ids: Iterable[str], contents: Iterable[bytes]) -> Tombstone
 def _read(path: Path) -> Any:
     try:
         values = parse_json(path.read_bytes())
-        if not isinstance(values["doc_ids"], list) or not isinstance(values["contents"], list):
+        if not all(_are_hashes(values[name]) for name in ("doc_ids", "contents")):
             raise TypeError
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path} is damaged, so it is not known what was erased: bring it back from a backup"
         ) from error
     return values
+
+
+def _are_hashes(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) for each in values)

@@ -77,7 +77,7 @@ def wild(draw: st.DrawFn, content: bytes) -> bytes:
         if not places:
             break
         holder, key = draw(st.sampled_from(places))
-        holder[key] = draw(st.sampled_from(_WILD))
+        holder[key] = copy.deepcopy(draw(st.sampled_from(_WILD)))  # the next round may change it
     return json.dumps(values).encode()
 
 

@@ -24,3 +24,10 @@ def test_two_halves_are_a_character(tmp_path: Path) -> None:
 def test_what_is_nested_too_deep_is_refused() -> None:
     with pytest.raises(ValueError, match="nested too deep"):
         parse_json("[" * 10**6)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_number_that_no_array_holds_is_refused(sign: str) -> None:
+    assert float(parse_json(f"[{sign}{10**298}]")[0]) == float(f"{sign}1e298")
+    with pytest.raises(ValueError, match=r"a number of 40[12] digits"):
+        parse_json(f"[{sign}{10**400}]")

@@ -113,3 +113,14 @@ def test_weights_of_another_vocabulary_are_refused(folder: Path, vocab_size: int
 def test_a_file_of_something_else_is_refused(folder: Path, about: Any) -> None:
     weights_file(folder).write_text(json.dumps(about))
     assert "no token weights" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "value", ["1e400", "NaN", "0", "-1", "1e39", str(10**299), "1" + "0" * 400]
+)
+def test_a_weight_that_is_no_number_above_0_is_refused(folder: Path, value: str) -> None:
+    path = weights_file(folder)
+    about = json.loads(path.read_text())
+    about["word_weights"]["the"] = "here"
+    path.write_text(json.dumps(about).replace('"here"', value))
+    refusal(folder)
