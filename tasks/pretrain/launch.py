@@ -40,6 +40,7 @@ from tasks.stage import Metrics, StageContext
 OWN_STORE = ("env", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1")
 LAUNCH_FOLDER = "launch"  # in the stage's output, while it trains
 LOG_FILE = "log.txt"
+LOST_MEETING = "RendezvousConnectionError"  # in the log, of the machine that keeps it
 POLL_S = 0.05
 STOP_GRACE_S = 8.5  # for a step, its checkpoint and the end of all processes
 ERROR_GRACE_S = 1.0  # a rank that waits for one that is gone would wait for long
@@ -184,13 +185,16 @@ def _outcome(follower: Follower, config: PretrainConfig, folder: Path, *, stoppe
             f"pretraining was stopped after step {follower.step} of {config.max_steps}; the same "
             "command goes on from its last checkpoint"
         )
-    reason = follower.failures[0] if follower.failures else _last_line(folder / LOG_FILE)
     raise TrainingError(
-        f"the training processes failed {config.max_restarts + 1} times, at last with: {reason}; "
-        f"{folder / LOG_FILE} says more, and the same command goes on from the last checkpoint"
+        f"{_what_failed(follower, config, folder / LOG_FILE)}; {folder / LOG_FILE} says more, and "
+        "the same command goes on from the last checkpoint"
     )
 
 
-def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "no word")
+def _what_failed(follower: Follower, config: PretrainConfig, log: Path) -> str:
+    said = log.read_text(encoding="utf-8", errors="replace")
+    if LOST_MEETING in said:
+        return f"pretrain.rendezvous: {config.rendezvous}, where the machines meet, went away"
+    last_lines = (line.strip() for line in reversed(said.split("\n")) if line.strip())
+    reason = follower.failures[0] if follower.failures else next(last_lines, "no word")
+    return f"the training processes failed {config.max_restarts + 1} times, at last with: {reason}"

@@ -29,6 +29,7 @@ from tasks.pretrain.launch import is_distributed, num_processes
 from tasks.pretrain.request import LaunchRequest
 from tasks.stage import StageContext
 from tasks.tokens import write_plan
+from tests.faults.table import Table
 from tests.tasks.chain import Listener
 from tests.tasks.pretrain.runs import digests, pretrain, upstream
 
@@ -144,9 +145,10 @@ def test_two_processes_learn_as_one(
     assert together["tokens_per_second"] > 0
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("together")
 def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: Table
 ) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
@@ -171,6 +173,7 @@ def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
     assert listening <= {"127.0.0.1"}, "strangers are heard"
     assert len(meetings) == 1
     assert not list((tmp_path / "temporary").glob("corpusmith-*"))
+    table.add("SIGKILL of one of two processes", "pretrain", "starts again; the same bytes")
 
 
 def test_stopped_by_a_signal_it_goes_on_in_one_process(
@@ -220,7 +223,10 @@ def test_an_error_of_ours_passes_through_and_starts_nothing_again(tmp_path: Path
     assert ranks() == []
 
 
-def test_nobody_is_left_when_the_starter_is_killed(root: Path, tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_nobody_is_left_when_the_starter_is_killed(
+    root: Path, tmp_path: Path, table: Table
+) -> None:
     output = tmp_path / "out"
     program = [sys.executable, "-m", "tests.tasks.pretrain.runs", str(root), str(output), "100000"]
     own_temporary = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -233,6 +239,7 @@ def test_nobody_is_left_when_the_starter_is_killed(root: Path, tmp_path: Path) -
     _, left = psutil.wait_procs(below, timeout=10)
     assert list(filter(command_of, left)) == []  # a zombie has ended, too
     assert len(list(output.glob("checkpoints/step-*"))) == 1  # what had been learned is not lost
+    table.add("SIGKILL of who started two processes", "pretrain", "both end, with a checkpoint")
 
 
 def said(output: Path) -> str:
@@ -247,28 +254,37 @@ def wait_until(is_so: Any) -> None:
 
 
 class OtherMachine(Listener):
-    """Runs what is said, as if on another machine; where told, is killed after a step and runs
-    it again."""
+    """Runs what is said, as if on another machine.
+
+    Args:
+        killed_after: a step, after which it is killed and runs the same again.
+        is_met: whether the others meet there. What is on one machine would try for it otherwise.
+    """
 
     launcher: subprocess.Popen[bytes]
     command: list[str]
 
-    def __init__(self, killed_after: int | None = None) -> None:
+    def __init__(self, killed_after: int | None = None, *, is_met: bool = False) -> None:
         super().__init__()
-        self.killed_after = killed_after
+        self.killed_after, self.is_met = killed_after, is_met
 
     def message(self, text: str) -> None:
         super().message(text)
         if " run: " in text:
             self.command = shlex.split(text.partition(" run: ")[2])
+            module = self.command.index("tasks.pretrain.rank") - 1
+            self.command.insert(module, f"--rdzv-conf=is_host={int(self.is_met)}")
             self.join()
+            if self.is_met:
+                wait_until(lambda: is_listening(text.partition(" at ")[2].split()[0]))
 
     def progress(self, done: int, total: int, unit: str) -> None:
         super().progress(done, total, unit)
         if done == self.killed_after:
             self.killed_after = None
             self.kill()
-            self.join()
+            if not self.is_met:
+                self.join()
 
     def join(self) -> None:
         silent = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
@@ -281,6 +297,13 @@ class OtherMachine(Listener):
         for process in [*launcher.children(recursive=True), launcher]:
             process.kill()
         self.launcher.wait()
+
+
+def is_listening(address: str) -> bool:
+    host, port = address.split(":")
+    with suppress(ConnectionRefusedError), socket.create_connection((host, int(port))):
+        return True
+    return False
 
 
 def meeting() -> dict[str, Any]:
@@ -311,7 +334,7 @@ def test_another_machine_joins_by_the_command_that_is_said(
 @pytest.mark.usefixtures("two_machines")
 @pytest.mark.faults
 def test_a_machine_that_was_killed_joins_again_by_the_same_command(
-    root: Path, tmp_path: Path
+    root: Path, tmp_path: Path, table: Table
 ) -> None:
     other = OtherMachine(killed_after=30)
     pretrain(root, tmp_path / "out", other, **HUNDRED, **meeting())
@@ -319,6 +342,23 @@ def test_a_machine_that_was_killed_joins_again_by_the_same_command(
     assert "start again after step 25" in other.warnings[0]
     assert other.messages[-1] == "pretraining goes on after step 25"
     assert digests(tmp_path / "out") == digests(root / "two-machines")
+    table.add("SIGKILL of one of two machines", "pretrain", "joins again; the same bytes")
+
+
+@pytest.mark.usefixtures("two_machines")
+@pytest.mark.faults
+def test_where_the_machines_meet_is_killed_it_is_said_and_they_go_on(
+    root: Path, tmp_path: Path, table: Table
+) -> None:
+    there = meeting()
+    with pytest.raises(TrainingError, match=f"{there['rendezvous']}, where the machines meet"):
+        pretrain(root, tmp_path / "out", OtherMachine(30, is_met=True), **HUNDRED, **there)
+    other = OtherMachine(is_met=True)
+    pretrain(root, tmp_path / "out", other, **HUNDRED, **there)
+    assert other.launcher.wait(timeout=60) == 0
+    assert "pretraining goes on after step" in other.messages[-1]
+    assert digests(tmp_path / "out") == digests(root / "two-machines")
+    table.add("SIGKILL of the machine where two meet", "pretrain", "named; the same bytes after")
 
 
 def test_more_processes_than_rows_are_refused_at_once(root: Path, tmp_path: Path) -> None:
