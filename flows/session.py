@@ -14,6 +14,7 @@ from prefect.runtime import deployment
 from pydantic import BaseModel, ConfigDict
 
 from flows.dask_cluster import DaskWorkers
+from flows.earlier_runs import free_what_earlier_runs_left
 from flows.links import Links
 from flows.log_pipe import PatientConsole, outlive_reader
 from flows.terminal import Terminal
@@ -132,6 +133,7 @@ def session(
     if running:
         yield running
         return
+    free_what_earlier_runs_left()
     place = _place(workspace, has_begun=has_begun)
     opened = _open(place, experiment, params, tags, may_quote)
     _begin_record(opened, flow, until, tags)

@@ -1,7 +1,6 @@
 """What a process and a workspace take at a moment: memory, open files, threads, disk, databases."""
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,10 +15,14 @@ class Process:
     """A process at rest.
 
     Attributes:
-        servers_bytes: resident memory of all that it started and that still runs.
+        own_bytes: memory that no file holds too, resident or swapped out: what a leak adds to.
+        mapped_bytes: resident pages of files, the code of libraries above all. The system drops
+            and brings them as it likes, so that they depend on what else is at work.
+        servers_bytes: memory of their own of all that it started and that still runs.
     """
 
-    rss_bytes: int
+    own_bytes: int
+    mapped_bytes: int
     servers_bytes: int
     num_fds: int
     num_threads: int
@@ -27,10 +30,11 @@ class Process:
     @classmethod
     def of(cls, pid: int) -> "Process":
         """That of Linux's process table."""
-        below = sum(_rss_bytes(each) for each in _descendants(pid))
+        below = sum(_memory(each)[0] for each in _descendants(pid))
         folder = Path(f"/proc/{pid}")
         num_fds, num_threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
-        return cls(_rss_bytes(pid), below, num_fds, num_threads)
+        own_bytes, mapped_bytes = _memory(pid)
+        return cls(own_bytes, mapped_bytes, below, num_fds, num_threads)
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,18 @@ def _num_runs(database: Path) -> int:
     return int(row[0])
 
 
-def _rss_bytes(pid: int) -> int:
+def _memory(pid: int) -> tuple[int, int]:
+    """Bytes of a process's own and of files; none where it has ended."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+        lines = Path(f"/proc/{pid}/status").read_text("utf-8").splitlines()
     except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        return 0, 0
+    kilobytes = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith(" kB")}
+    own, mapped = (
+        sum(1024 * int(kilobytes.get(name, 0)) for name in names)  # a zombie has none of them
+        for names in (("RssAnon", "RssShmem", "VmSwap"), ("RssFile",))
+    )
+    return own, mapped
 
 
 def _descendants(pid: int) -> Iterator[int]:

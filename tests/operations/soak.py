@@ -47,7 +47,7 @@ MAX_RUNS = 8  # one of the flow, one a stage, and those of a try that was killed
 # two cores) what is resident went from 800 to 1,000 MB in 175 rounds, though nothing was leaked.
 AS_A_WORKER = {"MALLOC_ARENA_MAX": "2"}
 
-FLAT_PROCESS = ("rss_bytes", "servers_bytes", "num_fds", "num_threads")
+FLAT_PROCESS = ("own_bytes", "servers_bytes", "num_fds", "num_threads")
 FLAT_DISK = ("kept_bytes", "num_kept_files")
 HISTORY = {
     "records_bytes": MAX_RECORDS_BYTES,
@@ -56,7 +56,7 @@ HISTORY = {
     "prefect_bytes": MAX_PREFECT_BYTES,
 }
 HEAD = (
-    "| round | killed after s | seconds | RSS MB | servers MB | open files | threads "
+    "| round | killed after s | seconds | own MB | mapped MB | servers MB | open files | threads "
     "| workspace MB | files | records MB | MLflow MB | runs | Prefect MB |"
 )
 VERDICTS_HEAD = "| measure | median | growth over 200 rounds (95 %) | verdict |"
@@ -77,7 +77,8 @@ class Round:
         killed = "" if self.killed_after_s is None else f"{self.killed_after_s:.1f}"
         process, disk = self.process, self.disk
         cells = [str(self.number), killed, f"{self.seconds:.1f}"]
-        cells += [f"{process.rss_bytes / 1e6:.0f}", f"{process.servers_bytes / 1e6:.0f}"]
+        memory = (process.own_bytes, process.mapped_bytes, process.servers_bytes)
+        cells += [f"{size / 1e6:.0f}" for size in memory]
         cells += [str(process.num_fds), str(process.num_threads)]
         if disk is None:
             cells += [""] * 6
