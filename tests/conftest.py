@@ -3,8 +3,11 @@
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.faults.table import ROWS_VARIABLE, Table
 
 # Read when torch is loaded: threads that spin while they wait starve the others on two cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -35,6 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if GZIP_TIME.search(item.nodeid):
             raise pytest.UsageError(f"{item.nodeid[:80]}: give this parameter an id of its own")
     items.sort(key=lambda item: (*FIRST, item.path.name).index(item.path.name))
+
+
+@pytest.fixture
+def table() -> Table:
+    """Of faults, to which tests of them add."""
+    path = os.environ.get(ROWS_VARIABLE)
+    return Table(Path(path) if path else None)
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
-"""What the tests of faults share: a chain that was never disturbed, and the table."""
+"""What the tests of faults share: a chain that was never disturbed."""
 
 import contextlib
 import importlib
-import os
 import sys
 import threading
 from functools import partial
@@ -14,10 +13,8 @@ from flows.graph import StageName
 from tests.faults.changes import done_apart
 from tests.faults.small_disk import why_not_mounted
 from tests.faults.stages import run_stage, write_corpus
-from tests.faults.table import Table
 
 ENDS: tuple[StageName, ...] = ("probe", "evaluate", "export")  # nothing stands on these
-ROWS_VARIABLE = "CORPUSMITH_FAULT_ROWS"  # a file to add rows to
 
 
 @pytest.fixture(scope="session")
@@ -64,9 +61,3 @@ def disk(tmp_path: Path) -> Path:
     if reason := why_not_mounted(place):
         pytest.skip(reason)
     return place
-
-
-@pytest.fixture
-def table() -> Table:
-    path = os.environ.get(ROWS_VARIABLE)
-    return Table(Path(path) if path else None)

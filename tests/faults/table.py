@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+ROWS_VARIABLE = "CORPUSMITH_FAULT_ROWS"  # a file to add rows to
+
 
 @dataclass
 class Table:

@@ -127,4 +127,5 @@ def test_with_another_batch_nothing_is_gone_on_with(
     assert [other] != committed(whole, "pretrain")
     assert done_apart(partial(run_stage, "pretrain", corpus, folder)) == 0
     assert set(committed(folder, "pretrain")) == {other, *committed(whole, "pretrain")}
-    table.add("resumed with another batch", "pretrain", "another request; the first goes on after")
+    batch = f"resumed with {rows_per_step} rows in a batch"
+    table.add(batch, "pretrain", "another request; the first goes on after")

@@ -56,7 +56,7 @@ def workspace(stage: StageName, whole: Path, folder: Path) -> Path:
 
 @pytest.mark.faults
 def test_a_workspace_that_is_new_is_there_with_its_first_artifact(
-    whole: Path, corpus: Path, tmp_path: Path
+    whole: Path, corpus: Path, tmp_path: Path, table: Table
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -65,6 +65,7 @@ def test_a_workspace_that_is_new_is_there_with_its_first_artifact(
     )
     place = remains[f"{END}, {SYNCED_ONLY}"] / "below" / "workspace"
     assert committed(place, "ingest") == committed(whole, "ingest")
+    table.add("power lost after the first commit", "a new workspace", "there, with its artifact")
 
 
 @pytest.mark.faults

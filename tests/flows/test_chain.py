@@ -17,6 +17,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from tests.corpora import topic_documents, write_jsonl
+from tests.faults.table import Table
 from tests.flows.chain import LABEL, QUICK, Chain, copy_prefect, kill, plain
 from tests.flows.shell import Shell
 
@@ -196,8 +197,8 @@ def test_prefect_shows_the_run(chain: Chain, first: dict) -> None:
     assert any(name.endswith("-00000") for name in tasks), "shards are tasks"
 
 
-def test_the_second_run_reuses_everything(chain: Chain, first: dict) -> None:
-    again = chain.run()
+def test_the_second_run_reuses_everything(chain: Chain, first: dict, quick: Chain) -> None:
+    again = quick.run()
     assert reused(again) == STAGES
     assert again["metrics"] == first["metrics"]
     assert prefect_states(chain, again) == {f"{stage}-workspace": "Reused" for stage in STAGES}
@@ -296,7 +297,7 @@ def test_a_corpus_that_cannot_serve_is_one_line_and_leaves_nothing(
 
 @pytest.mark.faults
 def test_killed_and_stopped_runs_go_on_and_give_the_same(
-    chain: Chain, longer: tuple[set[str], dict], prefect_home: Path, tmp_path: Path
+    chain: Chain, longer: tuple[set[str], dict], prefect_home: Path, tmp_path: Path, table: Table
 ) -> None:
     """SIGKILL after the first checkpoint, SIGTERM in the resumed run, then to the end: the encoder
     is the one of an unbroken run."""
@@ -317,3 +318,4 @@ def test_killed_and_stopped_runs_go_on_and_give_the_same(
     done = broken.run("pretrain", *LONGER)
     for stage in ("vocab", "tokenize", "pretrain"):
         assert done["artifacts"][stage]["content_id"] == unbroken["artifacts"][stage]["content_id"]
+    table.add("SIGKILL, then SIGTERM of a whole run", "pretrain", "goes on; the same content")

@@ -13,6 +13,7 @@ from prefect.utilities.engine import capture_sigterm, is_prefect_sigterm_handler
 from flows import clearing
 from flows.clearing import Unrepeated, clearing_in_peace
 from flows.cli import TERMINATED, exit_status
+from tests.faults.table import Table
 
 # A flow in a flow, as a stage in the chain. Each asks for the end again while it clears up.
 NESTED = """
@@ -101,10 +102,11 @@ def test_much_later_a_signal_counts_again(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.faults
-def test_flows_in_flows_clear_up_in_peace(tmp_path: Path) -> None:
+def test_flows_in_flows_clear_up_in_peace(tmp_path: Path, table: Table) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
     command = [sys.executable, "-c", NESTED, str(tmp_path)]
     done = subprocess.run(command, env=kept, capture_output=True, text=True, timeout=200)
     assert done.returncode == TERMINATED, done.stderr
     assert done.stdout == "stage\nchain\n"
     assert done.stderr == ("corpusmith: stopped by SIGTERM: run the same command again to go on\n")
+    table.add("SIGTERM again and again", "flows in flows", "each clears up once; 143")

@@ -26,6 +26,7 @@ from tasks.store.run_records import begun, ended
 from tasks.store.store import Store
 from tasks.store.workspace import Workspace
 from tests.corpora import topic_documents, write_jsonl
+from tests.faults.table import Table
 from tests.flows.chain import LABEL, QUICK, Chain, kill, plain
 from tests.flows.shell import Shell
 from tests.tasks.chain import Listener
@@ -210,7 +211,7 @@ def test_a_second_refresh_is_refused_and_told_who_works(
 
 @pytest.mark.faults
 def test_a_killed_refresh_has_published_nothing_and_goes_on(
-    nights: Nights, changed: dict[str, Any]
+    nights: Nights, changed: dict[str, Any], table: Table
 ) -> None:
     chain = nights.chain
     write_jsonl(chain.corpus, LATER)
@@ -236,6 +237,7 @@ def test_a_killed_refresh_has_published_nothing_and_goes_on(
     assert answer["release"]["id"] == 3
     assert answer["artifacts"]["export"]["reused"]
     assert answer["metrics"]["export/num_embedded"] == 9
+    table.add("SIGKILL after the export", "refresh", "nothing published; the next one goes on")
 
 
 @pytest.fixture(scope="module")

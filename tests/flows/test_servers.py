@@ -29,6 +29,7 @@ from flows.local_server import (
 )
 from flows.servers import PrefectApi, given_api, only_own_pages, without_heartbeats
 from model.errors import CorpusmithError
+from tests.faults.table import Table
 from tests.flows.chain import copy_prefect
 from tests.flows.strangers import assert_for_this_machine_only
 
@@ -166,14 +167,16 @@ def test_the_server_of_a_run_is_for_this_machine_only(start: Start) -> None:
     assert Listener("Prefect", LOOPBACK, int(url.rsplit(":", 1)[1])) in set(listeners())
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("whole_group", [False, True], ids=["the process", "its group"])
-def test_a_killed_run_leaves_no_server(start: Start, whole_group: bool) -> None:
+def test_a_killed_run_leaves_no_server(start: Start, whole_group: bool, table: Table) -> None:
     process = start("wait")
     url, family = waiting(process)
     (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
     wait_until(lambda: all(map(is_gone, family)))
     assert not answers(f"{url}/api/health")
+    whom = "the process group" if whole_group else "the process"
+    table.add(f"SIGKILL of {whom}", "a run with a server of its own", "no server is left")
 
 
 @pytest.mark.slow

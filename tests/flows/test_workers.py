@@ -41,6 +41,7 @@ from tasks.store.artifact import ArtifactRef, artifact_path
 from tasks.store.workspace import Workspace
 from tests.contracts.code import PACKAGES, ROOT
 from tests.corpora import topic_documents, write_jsonl
+from tests.faults.table import Table
 from tests.flows.chain import LABEL, QUICK, Chain, as_config, plain
 from tests.flows.prefect_api import Api, process_of, start_server
 
@@ -317,7 +318,7 @@ def test_automations_are_renewed_in_their_place(
     ("left", "becomes"), [("Pending", "AwaitingRetry"), ("Cancelling", "Cancelled")]
 )
 def test_what_a_dead_worker_leaves_before_or_after_its_work_is_put_right(
-    api: Api, deployed: dict[str, Any], left: str, becomes: str
+    api: Api, deployed: dict[str, Any], left: str, becomes: str, table: Table
 ) -> None:
     [minding] = [
         each for each in described() if each["trigger"].get("after") == [f"prefect.flow-run.{left}"]
@@ -335,6 +336,7 @@ def test_what_a_dead_worker_leaves_before_or_after_its_work_is_put_right(
         api.ask(f"/flow_runs/{run['id']}/set_state", {"state": {"type": "CANCELLED"}})
     finally:
         api.ask(f"/automations/{there['id']}", minding, "PUT")
+    table.add(f"a worker dies; {left} for good", "a stage sent to a pool", f"becomes {becomes}")
 
 
 def wait_for_state(api: Api, run_id: str, name: str, seconds: float = 60) -> str:
@@ -456,7 +458,7 @@ CHECKPOINTS = "staging/pretrain/*/*/checkpoints/step-*"
 @pytest.mark.timeout(900)
 @pytest.mark.faults
 def test_what_is_killed_runs_again_and_survives_its_worker(
-    api: Api, worker: "subprocess.Popen[bytes]", chain: Chain
+    api: Api, worker: "subprocess.Popen[bytes]", chain: Chain, table: Table
 ) -> None:
     """First the stage is killed, then the pipeline that waits for it, then the worker of both."""
     num_sent = len(api.sent("pretrain/gpu"))
@@ -488,3 +490,5 @@ def test_what_is_killed_runs_again_and_survives_its_worker(
     assert (states[sent["id"]], states[again["id"]]) == ("CRASHED", "COMPLETED")
     metrics = newest_manifest(chain, "pretrain")["information"]["metrics"]
     assert metrics["resumed_from_step"] > 0
+    killed = "SIGKILL of the stage, the pipeline and their worker"
+    table.add(killed, "pretrain sent to a pool", "begun again; goes on")

@@ -13,6 +13,7 @@ from tasks.erasure.erase import erase
 from tasks.erasure.records import read_pending
 from tasks.store.erased import read_erased
 from tasks.tombstones import pending_file, read_tombstones
+from tests.faults.table import Table
 from tests.tasks.erasure.traces import traces
 from tests.tasks.erasure.workshop import CANARY, PHRASE, Workshop, records
 from tests.tasks.store.making import killed_at_change
@@ -42,7 +43,10 @@ def contents(workshop: Workshop) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_killed_at_any_moment_it_ends_the_same(made: Workshop, tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_killed_at_any_moment_it_ends_the_same(
+    made: Workshop, tmp_path: Path, table: Table
+) -> None:
     whole = copy(made, tmp_path / "whole")
     erase(whole.store, whole.wish("canary"))
     stones = read_tombstones(whole.store.workspace)
@@ -68,6 +72,8 @@ def test_killed_at_any_moment_it_ends_the_same(made: Workshop, tmp_path: Path) -
         shutil.rmtree(workshop.folder)
         number += 13
     assert num_pending >= 8
+    kills = f"SIGKILL at {number // 13} places"
+    table.add(kills, "erase", "nothing damaged; the next ends the same")
 
 
 def test_what_is_ended_with_more_stays_the_same_erasure(made: Workshop, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tasks.store.rewriting import put_in_place, scratch_of
 from tasks.store.store import Store
 from tasks.store.verification import Memory
 from tests.faults.changes import changes_of, ended_at
+from tests.faults.table import Table
 from tests.tasks.store.making import Listener, flip_bit, identity_of, make, write_files
 from tests.tasks.store.test_erased import ERASURE
 
@@ -91,7 +92,9 @@ def test_they_follow_when_the_damaged_one_was_written_again(store: Store) -> Non
 
 
 @pytest.mark.parametrize("event", ["os.rename", pytest.param("", marks=pytest.mark.faults)])
-def test_killed_anywhere_in_it_nothing_is_lost(store: Store, tmp_path: Path, event: str) -> None:
+def test_killed_anywhere_in_it_nothing_is_lost(
+    store: Store, tmp_path: Path, event: str, table: Table
+) -> None:
     place = put_aside(store, made(store), "model")
     template, workspace = tmp_path / "template", store.workspace.path
     shutil.copytree(workspace, template)
@@ -104,7 +107,8 @@ def test_killed_anywhere_in_it_nothing_is_lost(store: Store, tmp_path: Path, eve
     moves = [name for name in changes if name.startswith("os.rename staging/pretrain/ID/ID/")]
     assert len(moves) == len(FILES) - 1
     within = {name for name in changes if " staging/pretrain/" in name}
-    for name in sorted({each for each in changes if each.startswith(event)} & within):
+    places = sorted({each for each in changes if each.startswith(event)} & within)
+    for name in places:
         for turn in {1, changes.count(name)}:
             begin_again()
             killed = ended_at(name, workspace, partial(opened, store), turn=turn)
@@ -113,6 +117,8 @@ def test_killed_anywhere_in_it_nothing_is_lost(store: Store, tmp_path: Path, eve
             [folder] = store.workspace.staging.glob("*/*/*")
             assert all(os.access(folder / each, os.W_OK) for each in FILES if each != "model")
             assert names_in(place) == {"model", MANIFEST_NAME}
+    what = "whole files of a damaged artifact are taken over"
+    table.add(f"SIGKILL at {len(places)} places while {what}", "pretrain", "none is lost")
 
 
 def test_what_an_older_one_has_is_used_where_the_newest_has_nothing(store: Store) -> None:

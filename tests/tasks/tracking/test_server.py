@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.tracking import replay
+from tests.faults.table import Table
 from tests.tasks.tracking.conftest import MlflowServer, Open
 from tests.tasks.tracking.history import client_of, history, run_named
 
@@ -55,8 +56,9 @@ def test_a_run_without_its_server_is_sent_later(
     assert [file.path for file in client.list_artifacts(stage.info.run_id)] == ["note.txt"]
 
 
+@pytest.mark.faults
 def test_a_server_killed_in_the_middle_gets_every_metric_once_and_in_order(
-    mlflow_server: MlflowServer, tracked: Open, warnings: list[str]
+    mlflow_server: MlflowServer, tracked: Open, warnings: list[str], table: Table
 ) -> None:
     mlflow_server.start()
     tracker = tracked("through-thick-and-thin")
@@ -77,3 +79,5 @@ def test_a_server_killed_in_the_middle_gets_every_metric_once_and_in_order(
     assert stage.info.status == "FINISHED"
     assert history(client, stage, "probe/loss") == [(step, step) for step in range(400)]
     assert history(client, stage, "probe/other") == [(step, -step) for step in range(400)]
+    killed = "MLflow's server: SIGKILL, then started again"
+    table.add(killed, "a stage", "every number once and in order")

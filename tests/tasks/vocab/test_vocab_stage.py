@@ -27,6 +27,7 @@ from tasks.store.staging import SCRATCH
 from tasks.vocab.config import VocabConfig
 from tasks.vocab.pretokens import merge_counts, write_counts
 from tasks.vocab.stage import VOCAB
+from tests.faults.table import Table
 from tests.folders import shared_data
 from tests.tasks.vocab.inputs import Listener, context, files_of, small_rows, write_corpus
 
@@ -315,12 +316,13 @@ def test_a_word_of_a_million_characters_takes_under_two_seconds() -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("character", [" ", "x", "\n"])
-def test_ten_million_of_one_character_take_linear_time(character: str) -> None:
+def test_ten_million_of_one_character_take_linear_time(character: str, table: Table) -> None:
     learn(count_words(["ab ab"], "gpt4"), num_merges=1)  # compiled and in memory
     started = time.process_time()
     learned = learn(count_words([character * 10**7], "gpt4"), num_merges=252)
     assert time.process_time() - started < 20
     assert len(learned.merges) == 22  # until no pair is left twice
+    table.add(f"ten million {character!r} in a row", "vocab", "in linear time")
 
 
 @pytest.mark.parametrize(
