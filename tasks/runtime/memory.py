@@ -1,4 +1,4 @@
-"""Keeps freed memory in the process while a model trains on the CPU."""
+"""When freed memory stays in the process, and when it goes back to the system."""
 
 import ctypes
 import os
@@ -46,6 +46,16 @@ def keep_freed_memory(device_type: str = "cpu") -> Iterator[None]:
         yield
     finally:
         _set(libc, AFTERWARDS)
+        libc.malloc_trim(0)
+
+
+def hand_back_freed_memory() -> None:
+    """Give the system what the C library keeps of freed memory; nothing where it is not glibc.
+
+    By itself glibc does so at the top of its heap only, under which pieces that live on keep holes
+    open. Source: malloc_trim(3).
+    """
+    if libc := _glibc():
         libc.malloc_trim(0)
 
 

@@ -46,3 +46,35 @@ def test_freed_memory_is_used_again_inside_and_given_back_after() -> None:
     assert min(outside, afterwards) >= 3 * once / 512  # pages may be of 2 MiB
     assert kept > once / 2
     assert left < once / 4
+
+
+# Fills small pieces and frees all but the last, which keeps the heap's top where it is.
+KEEP_THE_LAST = """
+import ctypes
+from tasks.runtime.memory import hand_back_freed_memory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+
+def resident_pages():
+    return int(open("/proc/self/statm").read().split()[1])
+
+pieces = [libc.malloc(4096) for _ in range(64 * 1024**2 // 4096)]
+for piece in pieces:
+    libc.memset(piece, 1, 4096)
+for piece in pieces[:-1]:
+    libc.free(piece)
+kept = resident_pages()
+hand_back_freed_memory()
+print(kept - resident_pages())
+"""
+
+
+@pytest.mark.skipif(_glibc() is None, reason="there is no glibc here")
+def test_holes_in_the_heap_are_handed_back() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KEEP_THE_LAST], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 64 * 1024**2 // 4096 / 2
