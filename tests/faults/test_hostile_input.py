@@ -281,7 +281,10 @@ def test_numbers_of_thousands_of_digits_are_faults_of_their_lines(tmp_path: Path
     bank.write_text(good.replace("2\t", f"{many}\t", 1), "utf-8")
     assert len(read_treebank([str(bank)], seed=0).problems) == 1
     judged = tmp_path / "judged"
-    judged.write_text(f'{{"grade": 1{"0" * 400}, "text": "\\ud800"}}', "utf-8")
+    judged.write_text(f'{{"grade": 1{"0" * 400}}}', "utf-8")
+    with pytest.raises(RequestError, match=r"judged cannot be read \(it holds a number of 401"):
+        list(JudgedFile(judged, "evaluate.relevance").rows(["grade"]))
+    judged.write_text('{"grade": 1e400, "text": "\\ud800"}', "utf-8")
     [row] = JudgedFile(judged, "evaluate.relevance").rows(["grade"])
     with pytest.raises(RequestError, match="no finite number"):
         row.number_in("grade")
