@@ -87,14 +87,17 @@ def _train(context: StageContext, meeting: Path, should_stop: Callable[[], bool]
             f"run: {shlex.join(command)}"
         )
     follower = Follower(folder / EVENTS_FILE, context.report)
-    processes = TrainingProcesses.start(command, _environment(config), folder / LOG_FILE)
+    log = folder / LOG_FILE
+    num_old_bytes = log.stat().st_size if log.exists() else 0  # of launches before this one
+    processes = TrainingProcesses.start(command, _environment(config), log)
     stopped = False
     try:
         stopped = _follow(processes, follower, should_stop)
     finally:
         processes.end(ERROR_GRACE_S if follower.error else STOP_GRACE_S)
         follower.deliver()
-    return _outcome(follower, config, folder, stopped=stopped or processes.status == 0)
+    said = log.read_bytes()[num_old_bytes:].decode("utf-8", errors="replace")
+    return _outcome(follower, config, log, said, stopped=stopped or processes.status == 0)
 
 
 def _refuse_too_many(config: PretrainConfig) -> None:
@@ -175,7 +178,9 @@ def _follow(
     return False
 
 
-def _outcome(follower: Follower, config: PretrainConfig, folder: Path, *, stopped: bool) -> Metrics:
+def _outcome(
+    follower: Follower, config: PretrainConfig, log: Path, said: str, *, stopped: bool
+) -> Metrics:
     if follower.error:
         raise follower.error
     if follower.finished is not None:
@@ -186,15 +191,16 @@ def _outcome(follower: Follower, config: PretrainConfig, folder: Path, *, stoppe
             "command goes on from its last checkpoint"
         )
     raise TrainingError(
-        f"{_what_failed(follower, config, folder / LOG_FILE)}; {folder / LOG_FILE} says more, and "
-        "the same command goes on from the last checkpoint"
+        f"{_what_failed(follower, config, said)}; {log} says more, and the same command goes on "
+        "from the last checkpoint"
     )
 
 
-def _what_failed(follower: Follower, config: PretrainConfig, log: Path) -> str:
-    said = log.read_text(encoding="utf-8", errors="replace")
-    if LOST_MEETING in said:
-        return f"pretrain.rendezvous: {config.rendezvous}, where the machines meet, went away"
+def _what_failed(follower: Follower, config: PretrainConfig, said: str) -> str:
+    """In words, of what the ranks told and what the launcher said."""
     last_lines = (line.strip() for line in reversed(said.split("\n")) if line.strip())
     reason = follower.failures[0] if follower.failures else next(last_lines, "no word")
+    if config.num_nodes > 1 and LOST_MEETING in said:
+        where = f"pretrain.rendezvous: {config.rendezvous}, where the machines meet"
+        return f"{where}, went away, at last with: {reason}"
     return f"the training processes failed {config.max_restarts + 1} times, at last with: {reason}"

@@ -116,7 +116,9 @@ def test_a_file_of_something_else_is_refused(folder: Path, about: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1e400", "NaN", "0", "-1", "1e39", str(10**299), "1" + "0" * 400]
+    "value",
+    ["1e400", "NaN", "0", "-1", "1e39", "9" * 299, "9" * 400],
+    ids=["1e400", "NaN", "0", "-1", "1e39", "299 digits", "400 digits"],
 )
 def test_a_weight_that_is_no_number_above_0_is_refused(folder: Path, value: str) -> None:
     path = weights_file(folder)

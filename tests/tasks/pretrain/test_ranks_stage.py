@@ -257,8 +257,9 @@ class OtherMachine(Listener):
     """Runs what is said, as if on another machine.
 
     Args:
-        killed_after: a step, after which it is killed and runs the same again.
-        is_met: whether the others meet there. What is on one machine would try for it otherwise.
+        killed_after: a step, after which it is killed; it then runs the same again, unless it was
+            where the others meet.
+        is_met: whether they meet there; of two launchers on one machine either would try to.
     """
 
     launcher: subprocess.Popen[bytes]
@@ -351,7 +352,8 @@ def test_where_the_machines_meet_is_killed_it_is_said_and_they_go_on(
     root: Path, tmp_path: Path, table: Table
 ) -> None:
     there = meeting()
-    with pytest.raises(TrainingError, match=f"{there['rendezvous']}, where the machines meet"):
+    lost = f"{there['rendezvous']}, where the machines meet, went away, at last with: "
+    with pytest.raises(TrainingError, match=lost):
         pretrain(root, tmp_path / "out", OtherMachine(30, is_met=True), **HUNDRED, **there)
     other = OtherMachine(is_met=True)
     pretrain(root, tmp_path / "out", other, **HUNDRED, **there)
