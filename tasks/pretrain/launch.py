@@ -88,7 +88,6 @@ def _train(context: StageContext, meeting: Path, should_stop: Callable[[], bool]
         )
     follower = Follower(folder / EVENTS_FILE, context.report)
     log = folder / LOG_FILE
-    num_old_bytes = log.stat().st_size if log.exists() else 0  # of launches before this one
     processes = TrainingProcesses.start(command, _environment(config), log)
     stopped = False
     try:
@@ -96,8 +95,7 @@ def _train(context: StageContext, meeting: Path, should_stop: Callable[[], bool]
     finally:
         processes.end(ERROR_GRACE_S if follower.error else STOP_GRACE_S)
         follower.deliver()
-    said = log.read_bytes()[num_old_bytes:].decode("utf-8", errors="replace")
-    return _outcome(follower, config, log, said, stopped=stopped or processes.status == 0)
+    return _outcome(follower, config, log, stopped=stopped or processes.status == 0)
 
 
 def _refuse_too_many(config: PretrainConfig) -> None:
@@ -178,9 +176,7 @@ def _follow(
     return False
 
 
-def _outcome(
-    follower: Follower, config: PretrainConfig, log: Path, said: str, *, stopped: bool
-) -> Metrics:
+def _outcome(follower: Follower, config: PretrainConfig, log: Path, *, stopped: bool) -> Metrics:
     if follower.error:
         raise follower.error
     if follower.finished is not None:
@@ -190,6 +186,7 @@ def _outcome(
             f"pretraining was stopped after step {follower.step} of {config.max_steps}; the same "
             "command goes on from its last checkpoint"
         )
+    said = log.read_text("utf-8", errors="replace")
     raise TrainingError(
         f"{_what_failed(follower, config, said)}; {log} says more, and the same command goes on "
         "from the last checkpoint"

@@ -212,6 +212,16 @@ def test_failures_without_restarts_end_the_run(root: Path, tmp_path: Path) -> No
     assert ranks() == []
 
 
+def test_what_an_earlier_launch_left_in_the_log_is_not_laid_to_this_one(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.pretrain.launch.OWN_STORE", ("false",))  # ends at once, says nothing
+    (tmp_path / "out" / "launch").mkdir(parents=True)
+    (tmp_path / "out" / "launch" / "log.txt").write_text("RendezvousConnectionError: no peer\n")
+    with pytest.raises(TrainingError, match="failed 4 times, at last with: no word; "):
+        pretrain(root, tmp_path / "out", Listener(), **HUNDRED, **meeting())
+
+
 def test_an_error_of_ours_passes_through_and_starts_nothing_again(tmp_path: Path) -> None:
     upstream(tmp_path)
     nothing = plan_packing(np.zeros(0, dtype=np.int64), row_tokens=64)
