@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +17,8 @@ from model.embedding import DocumentVectors, embed_documents, normalized
 from model.encoder import Encoder
 from model.errors import ArtifactError, RequestError
 from model.huggingface import load_encoder
-from model.json_files import read_json
-from tasks.given_tokenizers import read_given_tokenizer
+from model.json_files import read_json, read_text
+from tasks.given_tokenizers import parse_tokenizer
 from tasks.token_weight_files import WEIGHTED_MEAN, read_token_weights
 
 SUMMARY = "embedder.json"
@@ -169,6 +170,8 @@ def cut(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
 def load_tokenizer(path: Path, *, advice: str = "run the chain again") -> Tokenizer:
     """A tokenizer for which text that looks like a special token is data.
 
+    All in this process share it who read the same content: it must not be changed.
+
     Args:
         path: a `tokenizer.json`.
         advice: what to do where it is none.
@@ -177,9 +180,16 @@ def load_tokenizer(path: Path, *, advice: str = "run the chain again") -> Tokeni
         ArtifactError: the file is missing or damaged.
     """
     try:
-        tokenizer = read_given_tokenizer(path)
+        return _that_takes_text_as_data(read_text(path))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"{path} is not a tokenizer ({error}): {advice}") from None
+
+
+@lru_cache(maxsize=2)  # ours, and one that a probe compares it with
+def _that_takes_text_as_data(definition: str) -> Tokenizer:
+    """Made once: each that was made leaves the words it has cut in every thread of the library's
+    pool, as long as the process lives (github.com/huggingface/tokenizers/pull/2028)."""
+    tokenizer = parse_tokenizer(definition)
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.errors import ArtifactError, RequestError
-from tasks.embedder import Embedder, EmbedderSummary, cut
+from tasks.embedder import Embedder, EmbedderSummary, cut, load_tokenizer
 from tests.tasks.chain import byte_vocab, pretrained
 
 ABOUT = EmbedderSummary(
@@ -27,6 +27,22 @@ def test_tokens_have_no_specials_and_no_limit(folder: Path) -> None:
     assert [len(ids) for ids in tokens] == [len(text.encode()) for text in texts]
     assert min(ids.min() for ids in tokens if len(ids)) > 4
     assert [embedder.tokenizer.decode(ids) for ids in tokens] == texts
+
+
+def test_who_reads_the_same_content_again_shares_the_tokenizer(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Each that is made anew would leave memory behind that nothing frees."""
+    text = (folder / "tokenizer.json").read_text("utf-8")
+    (tmp_path / "copy.json").write_text(text, "utf-8")
+    (tmp_path / "other.json").write_text(text.replace("[MASK]", "[HIDDEN]"), "utf-8")
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    assert load_tokenizer(tmp_path / "copy.json") is tokenizer
+    assert load_tokenizer(tmp_path / "other.json") is not tokenizer
+    assert Embedder.load(folder).tokenizer is tokenizer
+    (tmp_path / "copy.json").write_text("{}", "utf-8")
+    with pytest.raises(ArtifactError, match="is not a tokenizer"):
+        load_tokenizer(tmp_path / "copy.json")
 
 
 def test_encoding_is_per_text_and_of_unit_length(folder: Path) -> None:
