@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tasks.store.atomic import write_atomic
 from tasks.store.canonical import plain_json
 from tasks.store.disk import explaining_full_disk
 from tasks.store.preflight import prepare_folders, raise_unwritable, try_renames
+from tasks.store.record_files import RecordFiles
 from tasks.store.remote import opening
 from tasks.store.remote.bucket import Bucket
 from tasks.store.remote.location import is_remote
@@ -188,17 +190,14 @@ class Workspace:
         (self.runs_folder / run_id).mkdir(exist_ok=True)
         return self._write_record(f"{run_id}/{name}", data)
 
-    def runs(self) -> list[dict[str, Any]]:
-        """The records of all runs, oldest first.
-
-        Raises:
-            ArtifactError: one of them is damaged.
-        """
+    def runs(self) -> RecordFiles:
+        """The records of all runs, oldest first, each read when it is asked for."""
         if self.bucket:
-            return [_parse_record(*each) for each in self.bucket.run_records()]
+            found = self.bucket.run_records()
+            return RecordFiles([(where, partial(bytes, raw)) for where, raw in found])
         paths = [path for path in self.runs_folder.glob("*.json") if path.name[0] != "."]
         paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name))
-        return [_parse_record(str(path), path.read_bytes()) for path in paths]
+        return RecordFiles([(str(path), path.read_bytes) for path in paths])
 
     def release_records(self, num_newest: int) -> Iterator[tuple[str, bytes]]:
         """Place and content of the pointer to the current release, and of the newest releases.
@@ -279,13 +278,3 @@ def _local_folder(location: str | Path) -> Path:
         return Path(text).expanduser().resolve()
     except (OSError, RuntimeError) as error:
         raise RequestError(f"workspace {text}: the path leads nowhere: {error}") from error
-
-
-def _parse_record(where: str, raw: bytes) -> dict[str, Any]:
-    try:
-        record = parse_json(raw)
-    except ValueError as error:
-        raise ArtifactError(f"{where} is damaged: it is not JSON; move it away") from error
-    if not isinstance(record, dict):
-        raise ArtifactError(f"{where} is damaged: it is no record of a run; move it away")
-    return record

@@ -44,8 +44,7 @@ MAX_RECORDS_BYTES, MAX_TRACKER_BYTES, MAX_PREFECT_BYTES = 50_000, 400_000, 800_0
 MAX_RUNS = 8  # one of the flow, one a stage, and those of a try that was killed
 
 # As `deployments/compose.yaml` starts workers. With the C library's usual pools of memory (16 on
-# two cores) what is resident went from 800 to 1,000 MB in 175 rounds; with two it rises, too, but
-# after a hundred rounds only.
+# two cores) what is resident went from 800 to 1,000 MB in 175 rounds.
 AS_A_WORKER = {"MALLOC_ARENA_MAX": "2"}
 
 FLAT_PROCESS = ("own_bytes", "servers_bytes", "num_fds", "num_threads")

@@ -92,12 +92,28 @@ def test_a_link_that_leads_in_circles_is_refused(tmp_path: Path) -> None:
 
 def test_runs_come_back_oldest_first(tmp_path: Path) -> None:
     workspace = Workspace.open(tmp_path)
-    assert workspace.runs() == []
+    assert list(workspace.runs()) == []
     for number, run_id in enumerate(["zulu", "alpha", "mike"]):
         path = workspace.write_run(run_id, {"run_id": run_id, "metrics": {"é": 0.5}})
         os.utime(path, (1_000 + number, 1_000 + number))
     assert [record["run_id"] for record in workspace.runs()] == ["zulu", "alpha", "mike"]
     assert workspace.runs()[0]["metrics"] == {"é": 0.5}
-    (workspace.path / "runs" / "alpha.json").write_text("{")
-    with pytest.raises(ArtifactError, match=r"alpha\.json"):
-        workspace.runs()
+    assert [record["run_id"] for record in reversed(workspace.runs()[-2:])] == ["mike", "alpha"]
+
+
+def test_a_damaged_record_is_named_by_whoever_comes_to_it(tmp_path: Path) -> None:
+    workspace = Workspace.open(tmp_path)
+    workspace.write_run("old", {"run_id": "old"})
+    os.utime(tmp_path / "runs" / "old.json", (1_000, 1_000))
+    workspace.write_run("new", {"run_id": "new"})
+    for damage, says in (("{", "it is not JSON"), ("[]", "it is no record of a run")):
+        (tmp_path / "runs" / "old.json").write_text(damage)
+        os.utime(tmp_path / "runs" / "old.json", (1_000, 1_000))
+        assert workspace.runs()[-1] == {"run_id": "new"}
+        with pytest.raises(ArtifactError, match=rf"old\.json is damaged: {says}"):
+            list(workspace.runs())
+    (tmp_path / "runs" / "old.json").unlink()
+    runs = workspace.runs()
+    (tmp_path / "runs" / "new.json").unlink()
+    with pytest.raises(ArtifactError, match=r"new\.json cannot be read: No such file"):
+        list(runs)
