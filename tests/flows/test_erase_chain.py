@@ -15,7 +15,7 @@ from tests.flows.chain import Chain, plain
 from tests.flows.shell import Shell
 from tests.tasks.erasure.traces import Vector, traces
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 QUOTING = ("--privacy.examples", "true")
 PHRASE = "Ulrikafeldt Quentzmoor owes the harbour judge 48213 loaves of butter"

@@ -495,6 +495,7 @@ chain()
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_one_process_may_turn_to_another_workspace(
     state: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

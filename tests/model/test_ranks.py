@@ -17,7 +17,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ranks")
 
 
-@pytest.fixture(scope="module", params=[2, 4])
+@pytest.fixture(scope="module", params=[2, pytest.param(4, marks=pytest.mark.long)])
 def group(request: pytest.FixtureRequest, folder: Path) -> list[Results]:
     """What each of 2 or 4 real processes made of every job."""
     return results_of(request.param, folder)

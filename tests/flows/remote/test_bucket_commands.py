@@ -117,6 +117,7 @@ def test_dask_workers_elsewhere_are_refused_since_they_see_no_folder(shared: Sha
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_its_pages_show_what_this_machine_has_recorded(
     shared: Shared, export: Artifact, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.table import Table
 from tests.tasks.export.exports import chain, export, files_of, made_up_records
 
 NUM_DOCUMENTS = 90
@@ -16,7 +17,8 @@ DOCUMENTS_PER_SHARD = 2
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_killed_it_does_at_most_one_shard_twice(tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_killed_it_does_at_most_one_shard_twice(tmp_path: Path, table: Table) -> None:
     records = made_up_records(NUM_DOCUMENTS)
     inputs = chain(tmp_path, records, documents_per_shard=DOCUMENTS_PER_SHARD)
     output = tmp_path / "killed"
@@ -37,6 +39,7 @@ def test_killed_it_does_at_most_one_shard_twice(tmp_path: Path) -> None:
     assert {path: path.stat().st_ino for path in finished} == finished
     export(inputs, tmp_path / "unbroken", level="both")
     assert files_of(output) == files_of(tmp_path / "unbroken")
+    table.add("SIGKILL between two shards", "export", "goes on; the same bytes")
 
 
 def wait_for_parts(output: Path, num: int, process: subprocess.Popen[bytes]) -> None:

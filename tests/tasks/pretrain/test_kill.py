@@ -7,13 +7,17 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from tests.faults.table import Table
 from tests.tasks.chain import Listener
 from tests.tasks.pretrain.runs import digests, pretrain, upstream
 
 NUM_STEPS = 240
 
 
-def test_killed_twice_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_killed_twice_it_ends_with_the_same_bytes(tmp_path: Path, table: Table) -> None:
     upstream(tmp_path)
     for kill_number in (1, 2):
         process = start(tmp_path)
@@ -24,6 +28,7 @@ def test_killed_twice_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
     assert start(tmp_path).wait() == 0
     pretrain(tmp_path, tmp_path / "unbroken", Listener(), max_steps=NUM_STEPS)
     assert digests(tmp_path / "killed") == digests(tmp_path / "unbroken")
+    table.add("SIGKILL between two steps, twice", "pretrain", "goes on; the same bytes")
 
 
 def start(root: Path) -> subprocess.Popen[bytes]:

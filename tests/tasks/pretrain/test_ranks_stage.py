@@ -176,8 +176,13 @@ def test_a_killed_process_starts_again_and_ends_with_the_same_bytes(
     table.add("SIGKILL of one of two processes", "pretrain", "starts again; the same bytes")
 
 
+@pytest.mark.faults
 def test_stopped_by_a_signal_it_goes_on_in_one_process(
-    root: Path, alone: dict[str, float], tmp_path: Path, termination_is_noted: list[int]
+    root: Path,
+    alone: dict[str, float],
+    tmp_path: Path,
+    termination_is_noted: list[int],
+    table: Table,
 ) -> None:
     stopped_at: list[float] = []
 
@@ -203,13 +208,16 @@ def test_stopped_by_a_signal_it_goes_on_in_one_process(
         expected = pytest.approx(curve(root / "alone", name), rel=1e-5)
         assert curve(tmp_path / "out", name) == expected
     assert metrics["num_tokens"] == alone["num_tokens"]
+    table.add("SIGTERM of who started two processes", "pretrain", "goes on in one; the same losses")
 
 
-def test_failures_without_restarts_end_the_run(root: Path, tmp_path: Path) -> None:
+@pytest.mark.faults
+def test_failures_without_restarts_end_the_run(root: Path, tmp_path: Path, table: Table) -> None:
     listener = AtStep(5, lambda: ranks()[0].kill())
     with pytest.raises(TrainingError, match=r"failed 1 times, at last with: .*log\.txt says more"):
         pretrain(root, tmp_path / "out", listener, **TWO, max_restarts=0)
     assert ranks() == []
+    table.add("SIGKILL of one of two processes, no restarts", "pretrain", "said; none is left")
 
 
 def test_what_an_earlier_launch_left_in_the_log_is_not_laid_to_this_one(
@@ -331,6 +339,7 @@ def two_machines(root: Path) -> OtherMachine:
     return other
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("together")
 def test_another_machine_joins_by_the_command_that_is_said(
     root: Path, two_machines: OtherMachine
