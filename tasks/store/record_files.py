@@ -8,7 +8,7 @@ from model.json_files import parse_json
 
 
 class RecordFiles(Sequence[dict[str, Any]]):
-    """The records of runs, of which one at a time is in memory: there is one for each night.
+    """The records of runs, each parsed when it is asked for and not kept: nights add up.
 
     Whoever asks for one may be told by an `ArtifactError` that it is damaged or cannot be read.
 
@@ -35,7 +35,8 @@ class RecordFiles(Sequence[dict[str, Any]]):
         try:
             return _parse(where, read())
         except OSError as error:
-            raise ArtifactError(f"{where} cannot be read: {error.strerror}") from error
+            advice = "let this user read it, or move it away"
+            raise ArtifactError(f"{where} cannot be read ({error.strerror}): {advice}") from error
 
 
 def _parse(where: str, raw: bytes) -> dict[str, Any]:
